@@ -1,0 +1,56 @@
+// mail/message.h: composes RFC 5322 mail with MIME. Pure functions; thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "postern/sdk/provider.h"
+
+namespace postern::mail {
+
+// What goes into one mail. Strings are UTF-8 and were validated; none holds CR or LF outside html
+// and text. Bcc recipients are not part of it.
+struct Draft {
+  sdk::Mailbox from;
+  std::vector<sdk::Mailbox> to;
+  std::vector<sdk::Mailbox> cc;
+  std::vector<sdk::Mailbox> reply_to;
+  std::string subject;
+  std::string html;
+  std::string text;
+  std::vector<sdk::Attachment> attachments;
+  std::vector<std::pair<std::string, std::string>> headers;  // custom, in order
+  std::string message_id;  // with angle brackets
+  UnixMillis date = 0;
+};
+
+struct Composed {
+  std::string mime;            // CRLF line ends; lines of at most 998 octets, headers folded at 78
+  bool needs_smtputf8 = false; // a header holds a non-ASCII address
+};
+
+// text and html make multipart/alternative; inline attachments make multipart/related around the
+// html; others multipart/mixed around all. Text parts are 7bit when they are short-lined ASCII,
+// else quoted-printable or base64, whichever is shorter; line ends become CRLF. Attachments are
+// base64; message/* types are carried as application/octet-stream where they would need an
+// encoding (RFC 2046 5.2.1). Names by RFC 2047, parameters by RFC 2231, both with UTF-8.
+// Deterministic: boundaries derive from the message id.
+Composed compose(const Draft& draft);
+
+// "<…@domain>" for a new message.
+std::string make_message_id(std::string_view message_uuid, std::string_view domain);
+
+// Whether a client may set this header: not a structural one (From, To, Cc, Bcc, Sender, Subject,
+// Date, Message-ID, MIME-Version, Content-*, DKIM-Signature, Received, Return-Path, Reply-To,
+// Resent-*, ARC-*, List-Unsubscribe*, and what else a mailer sets by itself), and its name is a
+// field-name of RFC 5322 2.2. Issue codes: invalid_header, reserved_header.
+Result<Done> check_custom_header(std::string_view name, std::string_view value);
+
+// RFC 2045 5.1: "type/subtype" with optional parameters, no CR or LF, not multipart/*.
+bool is_content_type(std::string_view text);
+
+}  // namespace postern::mail
