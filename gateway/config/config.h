@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "postern/sdk/settings.h"
@@ -33,19 +34,19 @@ struct Endpoint {
   std::uint16_t port = 0;
 };
 
-struct RateLimit {     // "100/s", "20/min", "3600/h"
+struct RateLimit {  // "100/s", "20/min", "3600/h"
   double per_second = 0;
-  double burst = 0;    // what the text's number is: 100 for "100/s", 20 for "20/min"
+  double burst = 0;  // what the text's number is: 100 for "100/s", 20 for "20/min"
 };
 
 struct ApiKey {
   std::string name;
-  std::string key_sha256;                 // 64 hexadecimal digits, of the whole key
-  bool test = false;                      // the key is ms_test_…
-  std::vector<std::string> permissions;   // names of api.md
-  std::vector<std::string> allowed_ips;   // CIDR
+  std::string key_sha256;                // 64 hexadecimal digits, of the whole key
+  bool test = false;                     // the key is ms_test_…
+  std::vector<std::string> permissions;  // names of api.md
+  std::vector<std::string> allowed_ips;  // CIDR
   std::vector<std::string> sender_domains;
-  std::optional<std::int64_t> expires_at; // UnixMillis
+  std::optional<std::int64_t> expires_at;  // UnixMillis
 };
 
 struct ProviderAccount {
@@ -53,34 +54,34 @@ struct ProviderAccount {
   std::string type;          // "SMTP"; known types are the loaded plugins', checked later
   std::string display_name;  // default: the slug
   bool active = true;
-  int priority = 1;          // lower first
+  int priority = 1;  // lower first
   int weight = 1;
-  std::uint32_t max_concurrency = 0;  // 0: dispatch.account_concurrency
-  double max_rate = 0;                // messages a second; 0: no limit
-  std::vector<sdk::RawSetting> settings;     // typed later by the plugin's schema
+  std::uint32_t max_concurrency = 0;      // 0: dispatch.account_concurrency
+  double max_rate = 0;                    // messages a second; 0: no limit
+  std::vector<sdk::RawSetting> settings;  // typed later by the plugin's schema
   std::vector<sdk::RawSetting> credentials;
 };
 
 struct Organization {
   std::string slug;
   std::string name;
-  std::optional<RateLimit> send_limit;   // else rate_limits
+  std::optional<RateLimit> send_limit;  // else rate_limits
   std::optional<RateLimit> other_limit;
-  bool hold_unknown_outcomes = false;    // unknown_outcome: hold | retry
+  bool hold_unknown_outcomes = false;  // unknown_outcome: hold | retry
   std::vector<ApiKey> keys;
   std::vector<ProviderAccount> providers;
 };
 
 struct Config {
-  std::string file;        // as given
-  std::string directory;   // what relative paths are relative to, absolute
+  std::string file;       // as given
+  std::string directory;  // what relative paths are relative to, absolute
 
   struct Server {
     Endpoint api{"127.0.0.1", 8025};
     Endpoint admin{"127.0.0.1", 8026};
-    std::string hostname;              // for EHLO and Message-ID; default: the system's
-    std::string node;                  // names this gateway's leases; default: the hostname
-    std::uint32_t workers = 0;         // 0: one a core
+    std::string hostname;       // for EHLO and Message-ID; default: the system's
+    std::string node;           // names this gateway's leases; default: the system's host name
+    std::uint32_t workers = 0;  // 0: one a core
     std::uint64_t max_send_body_bytes = 35ULL << 20;
     std::uint64_t max_body_bytes = 1ULL << 20;
     std::uint64_t max_attachment_bytes = 25ULL << 20;  // decoded, in all
@@ -97,7 +98,8 @@ struct Config {
 
   struct Storage {
     std::string plugin = "sqlite";
-    std::vector<sdk::RawSetting> settings;  // relative paths are made absolute by the plugin's schema
+    std::vector<sdk::RawSetting>
+        settings;  // relative paths are made absolute by the plugin's schema
   } storage;
 
   struct Secrets {
@@ -112,24 +114,24 @@ struct Config {
   } rate_limits;
 
   struct Queue {
-    std::uint32_t ready_messages = 2'000;            // in memory; the rest waits in storage
-    std::uint64_t ready_bytes = 16ULL << 20;         // of bodies, in memory
-    std::uint32_t commit_messages = 500;             // of one group at most
-    std::uint32_t pending_commits = 10'000;          // waiting for a commit; above: 503
-    std::uint64_t pending_bytes = 256ULL << 20;      // of bodies waiting for a commit; above: 503
-    std::uint64_t max_messages = 0;                  // queued in all, 0: no limit; above: 503
+    std::uint32_t ready_messages = 2'000;        // in memory; the rest waits in storage
+    std::uint64_t ready_bytes = 16ULL << 20;     // of bodies, in memory
+    std::uint32_t commit_messages = 500;         // of one group at most
+    std::uint32_t pending_commits = 10'000;      // waiting for a commit; above: 503
+    std::uint64_t pending_bytes = 256ULL << 20;  // of bodies waiting for a commit; above: 503
+    std::uint64_t max_messages = 0;              // queued in all, 0: no limit; above: 503
     std::chrono::milliseconds lease{60'000};
-    std::chrono::milliseconds poll{500};             // for due work and changes in storage
+    std::chrono::milliseconds poll{500};  // for due work and changes in storage
   } queue;
 
   struct Dispatch {
-    std::uint32_t account_concurrency = 20;          // calls at once to one account
+    std::uint32_t account_concurrency = 20;  // calls at once to one account
     std::chrono::milliseconds attempt_timeout{300'000};
-    std::chrono::milliseconds retry_first{60'000};   // backoff: first, doubling, up to retry_most
+    std::chrono::milliseconds retry_first{60'000};  // backoff: first, doubling, up to retry_most
     std::chrono::milliseconds retry_most{3'600'000};
     std::chrono::milliseconds give_up_after{86'400'000};
     std::chrono::milliseconds unknown_retry{300'000};  // after an ambiguous outcome, same account
-    std::chrono::milliseconds drain{30'000};         // SIGTERM to the end of attempts in flight
+    std::chrono::milliseconds drain{30'000};           // SIGTERM to the end of attempts in flight
   } dispatch;
 
   struct Logging {
@@ -144,13 +146,22 @@ struct Config {
 };
 
 struct Loaded {
-  std::optional<Config> config;    // none when there is any problem
-  std::vector<Problem> problems;   // all of them, in the order of the file
+  std::optional<Config> config;   // none when there is any problem
+  std::vector<Problem> problems;  // all of them, in the order of the file
 };
 
-// Reads and checks a file, resolving ${env:NAME} and ${file:PATH} (a ${file:} that does not exist is
-// a problem, except for secrets.master_key, where config.secrets.master_key stays empty). Never
+// Reads and checks a file, resolving ${env:NAME} and ${file:PATH} (a ${file:} that does not exist
+// is a problem, except for secrets.master_key, where config.secrets.master_key stays empty). Never
 // throws. No problem's text holds a secret's value.
 Loaded load(const std::string& path);
+
+// The same for a text that is already in memory: `file` is what problems call it, `directory` (made
+// absolute) what its relative paths are relative to.
+Loaded load_text(std::string_view text, const std::string& file, const std::string& directory);
+
+// A problem that is found after loading (by a plugin's schema, say), with the place in the file of
+// `path`, or of the nearest path around it when `path` itself is not written there.
+Problem problem_at(const Config& config, std::string path, std::string message,
+                   std::string hint = "");
 
 }  // namespace postern::config
