@@ -24,13 +24,13 @@ struct Draft {
   std::string text;
   std::vector<sdk::Attachment> attachments;
   std::vector<std::pair<std::string, std::string>> headers;  // custom, in order
-  std::string message_id;  // with angle brackets
+  std::string message_id;                                    // with angle brackets
   UnixMillis date = 0;
 };
 
 struct Composed {
-  std::string mime;            // CRLF line ends; lines of at most 998 octets, headers folded at 78
-  bool needs_smtputf8 = false; // a header holds a non-ASCII address
+  std::string mime;             // CRLF line ends; lines of at most 998 octets, headers folded at 78
+  bool needs_smtputf8 = false;  // a header holds a non-ASCII address
 };
 
 // text and html make multipart/alternative; inline attachments make multipart/related around the
@@ -51,6 +51,11 @@ std::string make_message_id(std::string_view message_uuid, std::string_view doma
 Result<Done> check_custom_header(std::string_view name, std::string_view value);
 
 // RFC 2045 5.1: "type/subtype" with optional parameters, no CR or LF, not multipart/*.
+// At most 512 octets.
 bool is_content_type(std::string_view text);
+
+// Whether it can stand in Content-ID's angle brackets and in a "cid:" link (RFC 2392): 1 to 200
+// printable ASCII characters, no space, no angle bracket. compose leaves out any other.
+bool is_content_id(std::string_view text);
 
 }  // namespace postern::mail
