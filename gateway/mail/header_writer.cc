@@ -159,22 +159,21 @@ void HeaderWriter::encoded_words(std::string_view text) {
 }
 
 void HeaderWriter::unstructured(std::string_view value, std::size_t max_raw_word, bool verbatim) {
-  if (verbatim) {
-    while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
-    while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
-  }
-  if (value.empty()) return;
-  // Readers drop blanks at the ends, and some of them shorten long runs.
-  if (is_blank(value.front()) || is_blank(value.back()) || has_long_blanks(value)) {
-    return encoded_words(value);
-  }
-  std::size_t at = 0;
-  std::string_view blanks = " ";
-  while (at < value.size()) {
+  if (verbatim) value = trim(value);
+  // Readers drop blanks at the ends, and some of them change tabs and long runs.
+  const bool delicate = !value.empty() && (is_blank(value.front()) || is_blank(value.back()) ||
+                                           (!verbatim && value.find('\t') != value.npos));
+  if (delicate || has_long_blanks(value)) return encoded_words(value);
+
+  std::string_view blanks = " ";  // before the next word
+  for (std::size_t at = 0; at < value.size();) {
     std::size_t end = word_end(value, at);
     if (!needs_encoding(value.substr(at, end - at), max_raw_word, verbatim)) {
       const std::string_view word = value.substr(at, end - at);
-      if (column_ > 1 && column_ + blanks.size() + word.size() > kFoldAt) {
+      const std::size_t size = blanks.size() + word.size();
+      // Right behind the colon a fold must help: some readers take it for an empty line.
+      const bool first = at == 0;
+      if (column_ + size > kFoldAt && (!first || size <= kFoldAt || column_ + size > kMaxLine)) {
         out_ += "\r\n";
         column_ = 0;
       }
@@ -188,15 +187,8 @@ void HeaderWriter::unstructured(std::string_view value, std::size_t max_raw_word
         end = next_end;
         next = blanks_end(value, end);
       }
-      // The last of the blanks is written with the encoded word.
-      if (blanks.size() > 1 || blanks.front() != ' ') {
-        if (column_ + blanks.size() > kEncodedWordLine / 2) {
-          out_ += "\r\n";
-          column_ = 0;
-        }
-        append(blanks.substr(0, blanks.size() - 1));
-        if (column_ <= 1) column_ = 2;
-      }
+      // encoded_words() writes one space itself.
+      append(blanks.substr(1));
       encoded_words(value.substr(at, end - at));
     }
     const std::size_t next = blanks_end(value, end);
