@@ -34,6 +34,29 @@ std::size_t q_width(char c) {
   return c == ' ' || is_phrase_q_char(c) ? 1 : 3;
 }
 
+// How many octets of text, in whole characters, a Q word has room for.
+std::size_t q_prefix(std::string_view text, std::size_t room) {
+  std::size_t taken = 0;
+  for (std::size_t width = 0; taken < text.size();) {
+    const std::size_t length = character_length(text, taken);
+    for (std::size_t i = taken; i < taken + length; ++i) width += q_width(text[i]);
+    if (width > room) break;
+    taken += length;
+  }
+  return taken;
+}
+
+// The same for a B word: all of the text, or as much as needs no padding; 0 when there is no such.
+std::size_t b_prefix(std::string_view text, std::size_t room) {
+  const std::size_t most = room / 4 * 3;
+  if (text.size() <= most) return text.size();
+  std::size_t unpadded = 0;
+  for (std::size_t at = 0; at <= most; at += character_length(text, at)) {
+    if (at % 3 == 0) unpadded = at;
+  }
+  return unpadded;
+}
+
 bool has_control(std::string_view text) {
   return std::any_of(text.begin(), text.end(), is_control);
 }
@@ -111,35 +134,25 @@ void HeaderWriter::unfolded(std::string_view text) {
 void HeaderWriter::encoded_words(std::string_view text) {
   std::size_t q_size = 0;
   for (const char c : text) q_size += q_width(c);
-  const bool q = q_size <= (text.size() + 2) / 3 * 4;
+  const bool prefer_q = q_size <= (text.size() + 2) / 3 * 4;
   while (!text.empty()) {
     constexpr std::size_t kAround = kQ.size() + kEncodedEnd.size();
-    constexpr std::size_t kWidestCharacter = 12;  // four octets in Q
-    if (column_ > 1 && column_ + 1 + kAround + kWidestCharacter > kEncodedWordLine) {
+    constexpr std::size_t kLeast = 24;  // a shorter word is not worth its overhead
+    if (column_ > 1 && column_ + 1 + kAround + kLeast > kEncodedWordLine) {
       fold();
     } else if (column_ > 1) {
       append(" ");
     }
     const std::size_t room = std::min(kEncodedWordLine - column_, kEncodedWord) - kAround;
-    std::size_t taken = 0;
-    std::size_t width = 0;
-    while (taken < text.size()) {
-      const std::size_t length = character_length(text, taken);
-      std::size_t next = 0;
-      if (q) {
-        next = width;
-        for (std::size_t i = taken; i < taken + length; ++i) next += q_width(text[i]);
-      } else {
-        next = (taken + length + 2) / 3 * 4;
-      }
-      if (next > room) break;
-      width = next;
-      taken += length;
-    }
+    // Some readers (GMime 3.2) lose what follows the padding of a B word, unless that is the last
+    // word. Where no whole characters fill one without padding, this word is Q.
+    std::size_t taken = prefer_q ? 0 : b_prefix(text, room);
+    const bool q = taken == 0;
+    if (q) taken = q_prefix(text, room);
     const std::string_view part = text.substr(0, taken);
     const std::size_t start = out_.size();
-    out_ += q ? kQ : kB;
     if (q) {
+      out_ += kQ;
       for (const char c : part) {
         if (c == ' ') {
           out_ += '_';
@@ -150,6 +163,7 @@ void HeaderWriter::encoded_words(std::string_view text) {
         }
       }
     } else {
+      out_ += kB;
       append_base64(out_, part);
     }
     out_ += kEncodedEnd;
@@ -200,41 +214,31 @@ void HeaderWriter::unstructured(std::string_view value, std::size_t max_raw_word
 void HeaderWriter::phrase(std::string_view name, std::size_t after) {
   bool atoms = true;  // words of atext with single spaces between them
   bool quotable = name.find("=?") == std::string_view::npos;
-  std::size_t quoted_size = 2;
+  std::size_t size = 2;
   char before = ' ';
-  std::size_t word = 0;
   for (const char c : name) {
-    if (is_high(c) || is_control(c)) {
-      quotable = false;
-      break;
-    }
-    word = c == ' ' ? 0 : word + 1;
+    if (is_high(c) || is_control(c)) quotable = false;
     if (c == ' ' ? before == ' ' : !is_atext(c)) atoms = false;
-    if (word > kFoldAt - 1) atoms = false;
-    quoted_size += c == '"' || c == '\\' ? 2 : 1;
+    size += c == '"' || c == '\\' ? 2 : 1;
     before = c;
   }
-  if (quotable && atoms && before != ' ') {
-    for (std::size_t at = 0; at < name.size();) {
-      const std::size_t end = std::min(name.find(' ', at), name.size());
-      token(name.substr(at, end - at));
-      at = end + 1;
-    }
-    return;
-  }
-  if (!quotable || quoted_size > kFoldAt - 1) return encoded_words(name);
-  // Name and address stay on one line where they can.
-  const bool together = 1 + quoted_size + after <= kFoldAt;
-  space_before(together ? quoted_size + after : quoted_size);
+  // A name is not folded: some readers keep the line break. Encoded words are folded by all.
+  if (!quotable || size > kFoldAt - 1) return encoded_words(name);
   std::string quoted;
-  quoted.reserve(quoted_size);
-  quoted += '"';
-  for (const char c : name) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
+  if (!atoms || before == ' ') {
+    quoted.reserve(size);
+    quoted += '"';
+    for (const char c : name) {
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += c;
+    }
+    quoted += '"';
+    name = quoted;
   }
-  quoted += '"';
-  append(quoted);
+  // Name and address stay on one line where they can.
+  const bool together = 1 + name.size() + after <= kFoldAt;
+  space_before(together ? name.size() + after : name.size());
+  append(name);
 }
 
 void HeaderWriter::mailboxes(std::span<const sdk::Mailbox> list) {
