@@ -1,5 +1,4 @@
 import itertools
-import os
 import pathlib
 import shutil
 import sys
@@ -10,7 +9,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from harness.certificates import Authority
-from harness.gateway import Gateway
+from harness.gateway import Gateway, smtp_account
 from harness.postfix import Postfix
 from harness.scripted_smtp import ScriptedSmtp
 from harness.smtp_sink import SmtpSink
@@ -112,6 +111,20 @@ def postfix(directory, smtp_sink):
     server.stop()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def told_where_the_build_is():
-    os.environ.setdefault("POSTERN_BUILD", "build/release")
+@pytest.fixture(scope="module")
+def served():
+    """A gateway that a whole file shares, whose one provider account is a scripted peer
+    (served.peer). For tests that leave it as they found it."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="postern-e2e-"))
+    peer = ScriptedSmtp()
+    gateway = Gateway(path, [smtp_account(peer.port)])
+    gateway.peer = peer
+    gateway.start()
+    try:
+        yield gateway
+        gateway.finish()
+        peer.stop()
+    finally:
+        if gateway.process is not None:
+            gateway.kill()
+        shutil.rmtree(path, ignore_errors=True)

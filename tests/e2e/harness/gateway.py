@@ -12,7 +12,7 @@ import threading
 
 import yaml
 
-from .client import Answer, Client, Wire
+from .client import Client, Wire
 from .waiting import PATIENCE, eventually
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
@@ -57,6 +57,18 @@ def smtp_account(port, slug="relay", credentials=None, active=True, priority=1, 
     if credentials:
         account["credentials"] = credentials
     return account
+
+
+def a_message(**fields):
+    """A body of POST /v1/send that is valid; None removes a field."""
+    body = {
+        "from": "Shop <shop@example.com>",
+        "to": "ada@example.net",
+        "subject": "Your order",
+        "text": "Thank you, Ada.",
+        **fields,
+    }
+    return {name: value for name, value in body.items() if value is not None}
 
 
 class Gateway:
@@ -285,5 +297,3 @@ class Gateway:
             message_id, lambda m: m["status"] in FINAL, "a final status", **more
         )
 
-
-__all__ = ["Answer", "Gateway", "merge", "new_key", "smtp_account", "build_directory", "FINAL"]
