@@ -164,7 +164,8 @@ TEST(Load, ReportsAllProblemsAtOnceInTheOrderOfTheFile) {
       ElementsAre(
           "dir/p.yaml:1:1: plugins.directories: is required",
           "dir/p.yaml:1:1: secrets.master_key: is required",
-          "dir/p.yaml:2:3: server.lisen: unknown key (did you mean \"limits\"?)",
+          "dir/p.yaml:2:3: server.lisen: unknown key (known here: api, admin, hostname, node, "
+          "workers, limits)",
           "dir/p.yaml:3:12: server.workers: must be a whole number, is \"many\"",
           "dir/p.yaml:4:3: server.workers: is given twice; the first is on line 3 (remove one of "
           "them)",

@@ -241,7 +241,12 @@ std::string is_shown(const Scalar& scalar) {
 
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> candidates) {
   if (word.size() > 2 * kMaxKeyBytes) return "";
-  const std::string best = nearest(word, candidates);
+  std::string best = nearest(word, candidates);
+  if (best.empty() && word.size() >= 3) {  // "warn" is far from "warning", yet means it
+    const auto longer = std::find_if(candidates.begin(), candidates.end(),
+                                     [&](std::string_view name) { return name.starts_with(word); });
+    if (longer != candidates.end()) best = *longer;
+  }
   return best.empty() ? "" : "did you mean " + quote(best) + "?";
 }
 
@@ -268,7 +273,6 @@ std::optional<Mapping> Reader::mapping(const Node& node, std::string path, std::
             "its keys: " + list_of(names_of(section)));
     return std::nullopt;
   }
-  if (!path.empty()) locate(path, mark);
   for (const Node::Entry& entry : node.entries) {
     const std::string child = join_path(path, entry.key);
     if (find_key(section, entry.key)) {
@@ -322,6 +326,7 @@ std::vector<Mapping> Reader::mappings(const Mapping& in, std::string_view name) 
   std::vector<Mapping> found;
   for (std::size_t i = 0; i < entry->value->items.size(); ++i) {
     const Node& item = *entry->value->items[i];
+    locate(join_path(path, i), item.mark);
     if (auto one = mapping(item, join_path(path, i), section, item.mark)) {
       found.push_back(*std::move(one));
     }

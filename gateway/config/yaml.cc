@@ -34,17 +34,20 @@ class Places {
   }
 
   Mark mark(const YAML::Mark& at) {
-    if (at.is_null() || at.line < 0 || at.column < 0) return {};
-    const std::size_t line = std::min(static_cast<std::size_t>(at.line), starts_.size() - 1);
-    const std::size_t end = line + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
-    const std::size_t offset =
-        std::min(starts_[line] + static_cast<std::size_t>(at.column), std::max(end, starts_[line]));
-    return locate(line, offset);
+    if (at.line < 0 || at.column < 0) return {};
+    return locate(line_index(at), offset(at));
   }
 
   Mark mark(std::size_t offset) {
     const auto after = std::upper_bound(starts_.begin(), starts_.end(), offset);
     return locate(static_cast<std::size_t>(after - starts_.begin()) - 1, offset);
+  }
+
+  [[nodiscard]] std::size_t offset(const YAML::Mark& at) const {
+    if (at.line < 0 || at.column < 0) return 0;
+    const std::size_t line = line_index(at);
+    const std::size_t end = line + 1 < starts_.size() ? starts_[line + 1] - 1 : text_.size();
+    return std::min(starts_[line] + static_cast<std::size_t>(at.column), end);
   }
 
   [[nodiscard]] std::string_view line(int number) const {
@@ -54,6 +57,10 @@ class Places {
   }
 
  private:
+  [[nodiscard]] std::size_t line_index(const YAML::Mark& at) const {
+    return std::min(static_cast<std::size_t>(at.line), starts_.size() - 1);
+  }
+
   Mark locate(std::size_t line, std::size_t offset) {
     if (line != line_ || offset < offset_) {
       line_ = line;
@@ -98,6 +105,7 @@ class Builder final : public YAML::EventHandler {
     node->kind = Node::Kind::scalar;
     node->mark = places_.mark(at);
     node->text = value;
+    last_quoted_ = tag == "!" ? std::optional{places_.offset(at)} : std::nullopt;
     refuse_tag(tag, node->mark);
     count(1, node->mark);
     keep(anchor, node);
@@ -128,6 +136,9 @@ class Builder final : public YAML::EventHandler {
 
   std::shared_ptr<const Node> root;
   std::vector<YamlProblem> problems;
+
+  // Where the last scalar begins, if it is quoted.
+  [[nodiscard]] std::optional<std::size_t> last_quoted() const { return last_quoted_; }
 
  private:
   struct Open {
@@ -257,6 +268,7 @@ class Builder final : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, std::shared_ptr<const Node>> anchors_;
   std::size_t total_ = 0;
+  std::optional<std::size_t> last_quoted_;
 };
 
 struct Words {
@@ -336,6 +348,26 @@ std::optional<std::size_t> bad_byte(std::string_view text) {
     good += length;
   }
   return std::min(good, found);
+}
+
+// yaml-cpp takes the end of the file for the end of a quoted scalar when a newline comes before it:
+// a file that was cut off would look whole. `at` may be that of an anchor before the scalar.
+std::optional<std::size_t> unclosed_quote(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] == '&') {
+    at = text.find_first_of(" \t\r\n", at);
+    at = text.find_first_not_of(" \t\r\n", at);
+  }
+  if (at >= text.size() || (text[at] != '"' && text[at] != '\'')) return std::nullopt;
+  const char quote = text[at];
+  for (std::size_t i = at + 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      if (quote == '"' || i + 1 >= text.size() || text[i + 1] != quote) return std::nullopt;
+      ++i;
+    }
+  }
+  return at;
 }
 
 // Reads a view in place: std::istringstream would copy it.
@@ -424,6 +456,12 @@ Tree parse_yaml(std::string_view text) {
     return tree;
   }
   tree.problems = std::move(builder.problems);
+  if (const auto start = builder.last_quoted()) {
+    if (const auto quote = unclosed_quote(text, *start)) {
+      tree.problems.push_back({places.mark(*quote), "", "the quote is not closed", ""});
+      return tree;
+    }
+  }
   tree.root = std::move(builder.root);
   if (!tree.root) {
     auto empty = std::make_shared<Node>();
