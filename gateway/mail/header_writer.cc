@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kFoldAt = 78;           // RFC 5322 2.1.1
 constexpr std::size_t kEncodedWordLine = 76;  // RFC 2047 2
 constexpr std::size_t kEncodedWord = 75;
-constexpr std::size_t kMaxSpaces = 32;  // a longer run of spaces is encoded
 constexpr std::string_view kQ = "=?UTF-8?Q?";
 constexpr std::string_view kB = "=?UTF-8?B?";
 constexpr std::string_view kEncodedEnd = "?=";
@@ -80,10 +79,10 @@ std::size_t word_end(std::string_view text, std::size_t at) {
   return at;
 }
 
-bool has_long_blanks(std::string_view text) {
-  for (std::size_t at = text.find("  "); at != std::string_view::npos; at = text.find("  ", at)) {
+bool has_long_blanks(std::string_view text, std::size_t most) {
+  for (std::size_t at = word_end(text, 0); at < text.size(); at = word_end(text, at)) {
     const std::size_t end = blanks_end(text, at);
-    if (end - at > kMaxSpaces) return true;
+    if (end - at > most) return true;
     at = end;
   }
   return false;
@@ -103,7 +102,7 @@ void HeaderWriter::fold() {
 
 void HeaderWriter::begin(std::string_view name) {
   column_ = 0;
-  append(name);
+  unfolded(name);
   append(":");
 }
 
@@ -177,7 +176,8 @@ void HeaderWriter::unstructured(std::string_view value, std::size_t max_raw_word
   // Readers drop blanks at the ends, and some of them change tabs and long runs.
   const bool delicate = !value.empty() && (is_blank(value.front()) || is_blank(value.back()) ||
                                            (!verbatim && value.find('\t') != value.npos));
-  if (delicate || has_long_blanks(value)) return encoded_words(value);
+  const std::size_t most_blanks = verbatim ? 32 : 2;
+  if (delicate || has_long_blanks(value, most_blanks)) return encoded_words(value);
 
   std::string_view blanks = " ";  // before the next word
   for (std::size_t at = 0; at < value.size();) {
