@@ -71,6 +71,19 @@ def a_message(**fields):
     return {name: value for name, value in body.items() if value is not None}
 
 
+def events(message, kind):
+    return [event for event in message["events"] if event["type"] == kind]
+
+
+def concerned(message, kind):
+    """The recipients that events of this type concern; an event without one concerns all."""
+    found = set()
+    for event in events(message, kind):
+        everybody = {recipient["address"] for recipient in message["recipients"]}
+        found |= everybody if event["recipient"] is None else {event["recipient"]}
+    return found
+
+
 class Gateway:
     """One gateway with its own directory, configuration and storage."""
 

@@ -107,6 +107,8 @@ class Session:
 
     def run(self):
         peer = self.peer
+        if peer.implicit_tls:
+            self.encrypt()
         if not self.act("connect", f"220 {peer.name} ESMTP"):
             return
         sender, recipients, helo = None, [], ""
@@ -147,6 +149,9 @@ class Session:
                     mail = Received(sender, recipients, data, helo)
                     with peer.lock:
                         peer.attempts.append(mail)
+                    while not peer.released.wait(0.1):
+                        if peer.stopping.is_set():
+                            return
                     if self.accept(mail):
                         with peer.lock:
                             peer.received.append(mail)
@@ -214,8 +219,9 @@ class Session:
 
 
 class ScriptedSmtp:
-    def __init__(self, tls=None, name="peer.example.net"):
+    def __init__(self, tls=None, implicit_tls=False, name="peer.example.net"):
         self.tls = tls
+        self.implicit_tls = implicit_tls
         self.name = name
         self.extensions = ["PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 52428800",
                            "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH PLAIN LOGIN"]
@@ -226,6 +232,8 @@ class ScriptedSmtp:
         self.sessions = []
         self.failures = []  # what went wrong in the server itself
         self.stopping = threading.Event()
+        self.released = threading.Event()
+        self.released.set()
         self._ids = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self.listener.getsockname()[1]
@@ -236,6 +244,11 @@ class ScriptedSmtp:
         with self.lock:
             self.rules.append(Rule(stage, action, match, times))
         return self
+
+    def hold(self):
+        """Answers to contents wait until the event is set that this gives."""
+        self.released.clear()
+        return self.released
 
     def clear(self):
         with self.lock:
