@@ -26,7 +26,7 @@ struct Admitted {
   std::uint64_t body_limit = 1 << 20;  // bytes, after transfer decoding
   // On every answer to this request, also those that the server makes itself (413, 408, 500).
   std::vector<std::pair<std::string, std::string>> response_headers;
-  std::any context;                    // given to handle
+  std::any context;  // given to handle
 };
 
 class Admission {

@@ -16,21 +16,21 @@
 namespace postern::http {
 
 struct Header {
-  std::string name;  // as sent
-  std::string value; // without surrounding white space
+  std::string name;   // as sent
+  std::string value;  // without surrounding white space
 };
 
 // A request whose header section is complete and was found unambiguous (RFC 9112).
 struct Head {
-  std::string method;          // "GET"; a token, case-sensitive
-  std::string path;            // of the target, still percent-encoded, "/v1/messages/a%20b"
-  std::string query;           // after '?', still encoded
+  std::string method;  // "GET"; a token, case-sensitive
+  std::string path;    // of the target, still percent-encoded, "/v1/messages/a%20b"
+  std::string query;   // after '?', still encoded
   std::vector<Header> headers;
-  std::string client_address;  // textual IPv4 or IPv6 address
-  std::string request_id;      // "req_<ULID>", made by the server
+  std::string client_address;                      // textual IPv4 or IPv6 address
+  std::string request_id;                          // "req_<ULID>", made by the server
   std::chrono::steady_clock::time_point received;  // when the head was complete
-  std::uint64_t content_length = 0;  // as declared; 0 when chunked or without a body
-  bool has_body = false;             // Content-Length above 0, or chunked
+  std::uint64_t content_length = 0;                // as declared; 0 when chunked or without a body
+  bool has_body = false;                           // Content-Length above 0, or chunked
 
   // The first header of this name, in any case; empty when there is none.
   [[nodiscard]] std::string_view header(std::string_view name) const;

@@ -14,9 +14,9 @@ class Router {
   struct Match {
     enum class Kind { found, no_such_path, no_such_method, bad_encoding };
     Kind kind = Kind::no_such_path;
-    std::size_t endpoint = 0;                                  // the index given to add
-    std::vector<std::pair<std::string, std::string>> params;   // decoded, in order
-    std::string allow;                                         // no_such_method: "GET, HEAD, POST"
+    std::size_t endpoint = 0;                                 // the index given to add
+    std::vector<std::pair<std::string, std::string>> params;  // decoded, in order
+    std::string allow;                                        // no_such_method: "GET, HEAD, POST"
   };
 
   // `pattern` is "/v1/messages/{id}": a segment in braces takes any one segment that is not empty.

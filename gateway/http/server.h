@@ -14,14 +14,14 @@
 namespace postern::http {
 
 struct Limits {
-  std::uint32_t header_bytes = 16 * 1024;       // request line and headers
+  std::uint32_t header_bytes = 16 * 1024;  // request line and headers
   std::uint32_t header_count = 100;
-  std::uint64_t drain_bytes = 64 * 1024;        // of a refused body that is read to keep the connection
-  std::chrono::milliseconds first_byte{10'000};   // of the first request, from the accept
-  std::chrono::milliseconds head{10'000};         // from the first byte to the whole head
-  std::chrono::milliseconds body{60'000};         // from the head to the whole body
-  std::chrono::milliseconds idle{75'000};         // between requests
-  std::chrono::milliseconds write{30'000};        // for a client to take an answer
+  std::uint64_t drain_bytes = 64 * 1024;  // of a refused body that is read to keep the connection
+  std::chrono::milliseconds first_byte{10'000};  // of the first request, from the accept
+  std::chrono::milliseconds head{10'000};        // from the first byte to the whole head
+  std::chrono::milliseconds body{60'000};        // from the head to the whole body
+  std::chrono::milliseconds idle{75'000};        // between requests
+  std::chrono::milliseconds write{30'000};       // for a client to take an answer
   std::uint32_t connections = 10'000;
   std::uint32_t connections_per_address = 1'000;
 };
@@ -30,7 +30,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1";  // IPv4, or IPv6 without brackets
   std::uint16_t port = 0;             // 0: a free one
   std::uint32_t workers = 0;          // 0: one a core
-  Limits limits;
+  Limits limits{};
 };
 
 // start, stop and the destructor are called by one thread.

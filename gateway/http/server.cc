@@ -1,0 +1,136 @@
+#include "http/server.h"
+
+#include <arpa/inet.h>
+#include <pistache/listener.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#include "http/worker.h"
+
+namespace postern::http {
+namespace {
+
+constexpr int kBacklog = 1024;
+
+// Connections never take the last descriptors: an accept that fails for want of one would be
+// tried again at once and for ever by Pistache's accept thread.
+std::uint32_t affordable_connections(std::uint32_t wanted, sdk::Logger& logger) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return wanted;
+  const auto reserve = std::min<rlim_t>(256, files.rlim_cur / 2);
+  const auto affordable =
+      static_cast<std::uint32_t>(std::min<rlim_t>(files.rlim_cur - reserve, UINT32_MAX));
+  if (wanted <= affordable) return wanted;
+  logger.log(sdk::LogLevel::warning, "fewer connections than configured: too few descriptors",
+             {{"connections", std::to_string(affordable)},
+              {"configured", std::to_string(wanted)},
+              {"open_files_limit", std::to_string(files.rlim_cur)}});
+  return affordable;
+}
+
+bool is_address(const std::string& text) {
+  in6_addr bytes{};
+  return ::inet_pton(AF_INET, text.c_str(), &bytes) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &bytes) == 1;
+}
+
+Pistache::Address to_pistache(const std::string& address, std::uint16_t port) {
+  const bool six = address.find(':') != std::string::npos;
+  return {six ? '[' + address + ']' : address, Pistache::Port(port)};
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(ServerOptions options, Application& application, const Clock& clock, sdk::Logger& logger)
+      : options_(std::move(options)), application_(application), clock_(clock), logger_(logger) {}
+  ~Impl() { stop(std::chrono::milliseconds{0}); }
+
+  Result<Done> start() {
+    if (listener_) return Error{ErrorKind::internal, "The server has been started already", {}, {}};
+    if (!is_address(options_.address)) return failure("it is neither an IPv4 nor an IPv6 address");
+    const std::uint32_t workers = options_.workers != 0
+                                      ? options_.workers
+                                      : std::max(1U, std::thread::hardware_concurrency());
+    Limits limits = options_.limits;
+    limits.connections = affordable_connections(limits.connections, logger_);
+    auto common = std::make_unique<Common>(application_, clock_, logger_, limits);
+    try {
+      auto listener = std::make_unique<Pistache::Tcp::Listener>();
+      using Option = Pistache::Tcp::Options;
+      listener->init(
+          workers,
+          Pistache::Flags<Option>(Option::ReuseAddr) | Option::NoDelay | Option::CloseOnExec,
+          "http", kBacklog);
+      // Asked once for a prototype, which is cloned for each worker.
+      listener->setTransportFactory(
+          [&shared = *common] { return std::make_shared<Worker>(shared, make_peer_handler()); });
+      listener->setHandler(make_peer_handler());
+      listener->bind(to_pistache(options_.address, options_.port));
+      port_ = static_cast<std::uint16_t>(listener->getPort());
+      listener->runThreaded();
+      common_ = std::move(common);
+      listener_ = std::move(listener);
+    } catch (const std::exception& error) {
+      return failure(error.what());
+    }
+    return Done{};
+  }
+
+  void stop(std::chrono::milliseconds patience) {
+    if (!listener_) return;
+    common_->draining = true;
+    common_->wake_all();
+    common_->census.wait_until_empty(std::chrono::steady_clock::now() + patience);
+    common_->abandoning = true;
+    common_->wake_all();
+    common_->census.wait_until_empty(std::chrono::steady_clock::time_point::max());
+    listener_->shutdown();
+    listener_.reset();  // joins the threads
+    common_.reset();
+    port_ = 0;
+  }
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint32_t connections() const { return common_ ? common_->census.total() : 0; }
+
+ private:
+  Error failure(std::string_view why) const {
+    return {ErrorKind::unavailable,
+            "Can't listen on " + options_.address + " port " + std::to_string(options_.port) +
+                ": " + std::string(why),
+            {},
+            {}};
+  }
+
+  const ServerOptions options_;
+  Application& application_;
+  const Clock& clock_;
+  sdk::Logger& logger_;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<Common> common_;  // outlives the listener's threads
+  std::unique_ptr<Pistache::Tcp::Listener> listener_;
+};
+
+Server::Server(ServerOptions options, Application& application, const Clock& clock,
+               sdk::Logger& logger)
+    : impl_(std::make_unique<Impl>(std::move(options), application, clock, logger)) {}
+Server::~Server() = default;
+Result<Done> Server::start() {
+  return impl_->start();
+}
+std::uint16_t Server::port() const {
+  return impl_->port();
+}
+std::uint32_t Server::connections() const {
+  return impl_->connections();
+}
+void Server::stop(std::chrono::milliseconds patience) {
+  impl_->stop(patience);
+}
+
+}  // namespace postern::http
