@@ -1,6 +1,7 @@
 """A message that was sent over HTTP, seen from the server that receives it."""
 
 import base64
+import concurrent.futures
 import email.utils
 import mailbox
 import os
@@ -398,3 +399,40 @@ def test_messages_to_the_same_server_share_connections(make_gateway, peer):
         client.send(a_message(subject=f"n{i}"))
     eventually(lambda: len(peer.received) == 20, "all 20 are there")
     assert len(peer.sessions) <= 2
+
+
+def test_one_tenants_impossible_value_fails_only_its_own_send(make_gateway, peer):
+    gateway = make_gateway([smtp_account(peer.port)])
+    odd = [
+        a_message(subject="odd", text="a\0b"),
+        a_message(subject="odd", metadata={"n\0ul": "x\0y"}),
+        a_message(subject="odd", tags=["\0"]),
+        a_message(subject="odd \U0001f4a9 \u202e", text="\ufffe\uffff"),
+        a_message(subject="odd", metadata={"": ""}),
+        a_message(subject="odd", html="\x1b[2J", text="\x7f"),
+    ]
+    answers = []
+
+    def send_odd(_):
+        answers.extend(gateway.client().post("/v1/send", body) for body in odd)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(send_odd, None) for _ in range(4)]
+        good = [
+            pool.submit(gateway.client().send, a_message(subject=f"good {i}")) for i in range(100)
+        ]
+        for each in waiting + good:
+            each.result()
+    assert {a.status for a in answers} <= {202, 400}
+    for receipt in good:
+        gateway.wait_status(receipt.result()["messageId"], "sent")
+    for answer in answers:
+        if answer.status == 202:
+            gateway.wait_status(answer.json["messageId"], "sent")
+
+
+def test_a_lone_surrogate_is_no_text(relay):
+    body = b'{"from":"a@example.com","to":"b@example.net","subject":"\\ud800","text":"x"}'
+    answer = relay.client().post("/v1/send", body=body)
+    assert answer.status == 400
+    assert answer.issues == [("", "malformed_json")]
