@@ -184,24 +184,20 @@ void Dispatcher::pump() {
     lane.blocked = false;
     queue_.unblock(name);
   }
-  for (const auto& name : queue_.ready_lanes()) pump_lane(name, lanes_[name]);
+  for (const auto& ready : queue_.ready_lanes()) {
+    const auto [found, added] = lanes_.try_emplace(ready.lane);
+    if (added) {
+      found->second.organization = ready.organization;
+      found->second.breaker = CircuitBreaker{options_.breaker};
+    }
+    pump_lane(ready.lane, found->second);
+  }
   sweep_lanes();
 }
 
 void Dispatcher::pump_lane(const std::string& name, Lane& lane) {
   lane.used_at = clock_.monotonic();
-  if (lane.stale && !lane.opening) {
-    if (lane.organization.empty()) {
-      // The lane's organization is that of any of its deliveries.
-      auto first = queue_.take(name);
-      if (!first) return;
-      lane.organization = first->item.organization;
-      lane.breaker = CircuitBreaker{options_.breaker};
-      const UnixMillis due = first->item.due;
-      queue_.give_back(std::move(first), due);
-    }
-    open(name, lane);
-  }
+  if (lane.stale && !lane.opening) open(name, lane);
   if (!lane.account && lane.problem.empty()) return;  // it is being opened
 
   while (!lane.blocked) {

@@ -156,13 +156,14 @@ bool DeliveryQueue::full() const {
 
 // ---- dispatching ----
 
-std::vector<std::string> DeliveryQueue::ready_lanes() const {
+std::vector<DeliveryQueue::ReadyLane> DeliveryQueue::ready_lanes() const {
   const std::lock_guard lock{mutex_};
-  std::vector<std::string> names;
+  std::vector<ReadyLane> out;
   for (const auto& [name, lane] : lanes_) {
-    if (!lane.ready[0].empty() || !lane.ready[1].empty()) names.push_back(name);
+    const auto& ready = lane.ready[0].empty() ? lane.ready[1] : lane.ready[0];
+    if (!ready.empty()) out.push_back({name, ready.front()->item.organization});
   }
-  return names;
+  return out;
 }
 
 std::unique_ptr<Delivery> DeliveryQueue::take(const std::string& lane_name) {

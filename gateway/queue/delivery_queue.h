@@ -109,8 +109,12 @@ class DeliveryQueue {
 
   // ---- dispatching (thread-safe) ----
 
+  struct ReadyLane {
+    std::string lane;
+    std::string organization;
+  };
   // Lanes that have something ready.
-  [[nodiscard]] std::vector<std::string> ready_lanes() const;
+  [[nodiscard]] std::vector<ReadyLane> ready_lanes() const;
   // The next delivery of the lane: transactional before bulk, then oldest first. Null: nothing.
   std::unique_ptr<Delivery> take(const std::string& lane);
   // Nothing of this lane is leased or born ready before `until`; what is ready goes back to storage.
