@@ -87,10 +87,11 @@ TextShape shape_of(std::string_view text) {
       line_start = i;
       continue;
     }
-    if (is_high(c) || (is_control(c) && c != '\t')) shape.plain = false;
+    if (is_high(c) || (is_control(c) && c != '\t')) ++shape.escapes;
     ++i;
   }
   shape.longest_line = std::max(shape.longest_line, text.size() - line_start);
+  shape.plain = shape.escapes == 0;
   return shape;
 }
 

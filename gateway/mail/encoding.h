@@ -18,7 +18,8 @@ struct TextShape {
   bool plain = true;             // ASCII without controls other than tabs and line ends
   std::size_t longest_line = 0;  // octets
   std::size_t line_ends = 0;
-  bool crlf_only = true;  // no CR or LF stands alone
+  std::size_t escapes = 0;  // octets that quoted-printable must write as three
+  bool crlf_only = true;    // no CR or LF stands alone
 };
 TextShape shape_of(std::string_view text);
 

@@ -222,11 +222,15 @@ class Composer {
       append_with_crlf(normal, content);
       content = normal;
     }
-    const std::size_t start = out_.size();
-    encoding(TransferEncoding::quoted_printable);
-    out_ += "\r\n";
-    if (append_quoted_printable(out_, content, base64_lines_size(content.size()))) return;
-    out_.resize(start);
+    const std::size_t limit = base64_lines_size(content.size());
+    // What is mostly escapes is longer as quoted-printable in any case.
+    if (content.size() + 2 * shape.escapes <= limit) {
+      const std::size_t start = out_.size();
+      encoding(TransferEncoding::quoted_printable);
+      out_ += "\r\n";
+      if (append_quoted_printable(out_, content, limit)) return;
+      out_.resize(start);
+    }
     encoding(TransferEncoding::base64);
     out_ += "\r\n";
     append_base64_lines(out_, content);

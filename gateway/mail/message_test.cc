@@ -192,7 +192,7 @@ TEST(Compose, WritesFileNamesByRfc2231) {
       {"my file.pdf", "attachment; filename=\"my file.pdf\""},
       {"größe.pdf", "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.pdf"},
       {"a\"b.pdf", "attachment; filename*=UTF-8''a%22b.pdf"},
-      {std::string(100, 'n'), "attachment;\r\n filename*0=\"" + std::string(62, 'n') +
+      {std::string(100, 'n'), "attachment;\r\n filename*0=\"" + std::string(63, 'n') +
                                   "\";\r\n filename*1=\"" + std::string(37, 'n') + '"'},
       {"中中中中中中中中中",
        "attachment;\r\n filename*0*=UTF-8''%E4%B8%AD%E4%B8%AD%E4%B8%AD%E4%B8%AD%E4%B8%AD%E4%B8%AD;"
