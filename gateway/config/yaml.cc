@@ -324,7 +324,8 @@ YamlProblem syntax_problem(Places& places, const YAML::Exception& error) {
     problem.hint = words.hint;
     break;
   }
-  if (places.line(problem.mark.line).find("${") != std::string_view::npos) {
+  const bool in_quotes = problem.message.starts_with("the quote");
+  if (!in_quotes && places.line(problem.mark.line).find("${") != std::string_view::npos) {
     problem.hint = "inside { } or [ ], ${…} needs quotes: \"${env:NAME}\"";
   }
   return problem;

@@ -151,6 +151,7 @@ TEST(Yaml, SaysInPlainWordsWhereTheSyntaxIsWrong) {
   EXPECT_EQ(problem_of("a: { b: c\n"), "2:1: \"{\" is not closed by \"}\"");
   EXPECT_EQ(problem_of("a: [b, c\n"), "2:1: \"[\" is not closed by \"]\"");
   EXPECT_EQ(problem_of("a: \"b\n"), "1:4: the quote is not closed");
+  EXPECT_EQ(problem_of("a: { b: \"${env:X} }"), "1:20: the quote is not closed");
   EXPECT_EQ(problem_of("a: \"b"), "1:6: the quote is not closed");
   EXPECT_EQ(problem_of("a: &x 'b\'\'\n\n"), "1:7: the quote is not closed");
   EXPECT_EQ(problem_of("a: \"b\\\"\n"), "1:4: the quote is not closed");
