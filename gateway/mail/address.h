@@ -16,14 +16,17 @@ using sdk::Mailbox;
 // comments, no route. Control characters, CR and LF are refused wherever they stand. The result's
 // address is normalized: domain in lower case and A-label form (IDNA2008, RFC 5891), unless the
 // local part is not ASCII; then the domain stays as U-labels (RFC 6531). Limits: local part 64
-// octets, domain 255, whole 254 (RFC 5321 4.5.3.1). Domain literals ([192.0.2.1]) are refused.
-// The error's first issue has the code invalid_recipient and an empty path; the caller sets it.
+// octets, domain 253 (RFC 1035 2.3.4), whole 254 (RFC 5321 4.5.3.1). Quotes that a local part does
+// not need are taken off. One label (user@localhost) is a domain. Domain literals ([192.0.2.1]) and
+// bare IP addresses are refused. The error has one issue, with the code invalid_recipient, an empty
+// path that the caller sets, and one sentence that says what is wrong, fit to show to a client.
 Result<Mailbox> parse_mailbox(std::string_view text);
 
-// The domain of a normalized address.
+// The domain of a normalized address; empty when there is no '@'. Points into `address`.
 std::string_view domain_of(std::string_view address);
 
-// The form in which addresses compare (suppressions): lower case, domain as A-labels.
+// The form in which addresses compare (suppressions): lower case, domain as A-labels, a local part
+// beyond ASCII in NFC. Takes any bytes; what is no address still compares as itself.
 std::string comparable(std::string_view address);
 
 // True when an address needs the SMTPUTF8 extension: its local part is not ASCII.

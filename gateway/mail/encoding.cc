@@ -123,6 +123,10 @@ bool append_quoted_printable(std::string& out, std::string_view text, std::size_
   std::size_t column = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    if (c > ' ' && c < '\x7F' && c != '=' && column < kEncodedLine - 1) {
+      line[column++] = c;
+      continue;
+    }
     if (c == '\r' || c == '\n') {
       if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') ++i;
       line[column] = '\r';
