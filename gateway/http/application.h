@@ -19,7 +19,7 @@
 namespace postern::http {
 
 namespace detail {
-class ExchangeState;  // of server.cc
+class ExchangeState;  // of exchange.h
 }
 
 struct Admitted {

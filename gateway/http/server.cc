@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <mutex>
 #include <thread>
 
 #include "http/worker.h"
@@ -73,8 +74,9 @@ class Server::Impl {
       listener->bind(to_pistache(options_.address, options_.port));
       port_ = static_cast<std::uint16_t>(listener->getPort());
       listener->runThreaded();
-      common_ = std::move(common);
       listener_ = std::move(listener);
+      const std::lock_guard lock(mutex_);
+      common_ = std::move(common);
     } catch (const std::exception& error) {
       return failure(error.what());
     }
@@ -91,8 +93,9 @@ class Server::Impl {
     common_->census.wait_until_empty(std::chrono::steady_clock::time_point::max());
     listener_->shutdown();
     listener_.reset();  // joins the threads
-    common_.reset();
     port_ = 0;
+    const std::lock_guard lock(mutex_);
+    common_.reset();
   }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -112,6 +115,7 @@ class Server::Impl {
   const Clock& clock_;
   sdk::Logger& logger_;
   std::uint16_t port_ = 0;
+  mutable std::mutex mutex_;        // guards the pointer for connections()
   std::unique_ptr<Common> common_;  // outlives the listener's threads
   std::unique_ptr<Pistache::Tcp::Listener> listener_;
 };

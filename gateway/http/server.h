@@ -47,8 +47,9 @@ class Server {
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint32_t connections() const;  // open now; thread-safe
 
-  // Stops accepting, closes idle connections, lets requests in flight finish until `patience` is
-  // over (their answers carry Connection: close), then closes the rest and ends the threads.
+  // Turns new connections away with 503, closes idle ones, lets requests in flight finish until
+  // `patience` is over (their answers carry Connection: close), then closes the rest, stops
+  // listening and ends the threads. The server may be started again.
   void stop(std::chrono::milliseconds patience);
 
  private:

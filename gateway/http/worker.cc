@@ -115,6 +115,36 @@ void Worker::set_timer(bool running) {
   ::timerfd_settime(timer_fd_, 0, &spec, nullptr);
 }
 
+// One connection's failure (there is no memory, say) is the end of that connection alone.
+template <typename Call>
+void Worker::visit(int fd, Slot& slot, Call call) {
+  try {
+    call(slot.connection);
+  } catch (const std::exception& error) {
+    slot.connection.abandon();
+    common_.logger.log(sdk::LogLevel::error, "a connection failed", {{"error", error.what()}});
+  }
+  settle(fd, slot);
+}
+
+// After every call into a connection: what it wants of the poller, and whether it goes.
+void Worker::settle(int fd, Slot& slot) {
+  if (slot.connection.closed()) {
+    if (!std::exchange(slot.leaving, true)) leaving_.push_back(fd);
+    return;
+  }
+  if (slot.connection.wants_write() && !slot.write_armed) {
+    // Stays armed: edge-triggered, it only speaks after a write that did not fit.
+    slot.write_armed = true;
+    poller_->rearmFd(fd, kRead | polling::NotifyOn::Write | polling::NotifyOn::Shutdown,
+                     polling::Tag(static_cast<std::uint64_t>(fd)), polling::Mode::Edge);
+  }
+  if (slot.connection.wants_turn() && !std::exchange(slot.queued, true)) {
+    turns_.push_back(fd);
+    if (turns_.size() == 1) bench_.mailbox->wake();
+  }
+}
+
 void Worker::adopt(const std::shared_ptr<tcp::Peer>& peer) {
   const int fd = peer->fd();
   std::string address = address_of(fd);
@@ -124,17 +154,17 @@ void Worker::adopt(const std::shared_ptr<tcp::Peer>& peer) {
   Slot& kept = *slot;
   slots_[fd] = std::move(slot);
   set_timer(true);
-  Connection& connection = kept.connection;
-  if (common_.abandoning || verdict == Census::Verdict::flood) {
-    connection.abandon();
-  } else if (common_.draining) {
-    connection.turn_away(ErrorKind::unavailable, "The server is stopping");
-  } else if (verdict == Census::Verdict::too_many) {
-    connection.turn_away(ErrorKind::unavailable, "Too many connections");
-  } else if (verdict == Census::Verdict::too_many_from_address) {
-    connection.turn_away(ErrorKind::unavailable, "Too many connections from this address");
-  }
-  if (connection.closed()) settle(fd, kept);
+  visit(fd, kept, [&](Connection& connection) {
+    if (common_.abandoning || verdict == Census::Verdict::flood) {
+      connection.abandon();
+    } else if (common_.draining) {
+      connection.turn_away(ErrorKind::unavailable, "The server is stopping");
+    } else if (verdict == Census::Verdict::too_many) {
+      connection.turn_away(ErrorKind::unavailable, "Too many connections");
+    } else if (verdict == Census::Verdict::too_many_from_address) {
+      connection.turn_away(ErrorKind::unavailable, "Too many connections from this address");
+    }
+  });
 }
 
 // Pistache lets what is thrown here end the process.
@@ -156,9 +186,8 @@ void Worker::turn(const Pistache::Aio::FdSet& events) {
   for (const auto& event : events) {
     const auto fd = static_cast<int>(event.getTag().value());
     if (const auto found = slots_.find(fd); found != slots_.end()) {
-      Slot& slot = *found->second;
-      slot.connection.on_ready(event.isHangup());
-      settle(fd, slot);
+      const bool hung_up = event.isHangup();
+      visit(fd, *found->second, [&](Connection& connection) { connection.on_ready(hung_up); });
     } else if (fd == bench_.mailbox->wake_fd()) {
       deliver();
     } else if (fd == timer_fd_) {
@@ -176,14 +205,15 @@ void Worker::turn(const Pistache::Aio::FdSet& events) {
 }
 
 void Worker::deliver() {
+  envelopes_.clear();
   bench_.mailbox->collect(envelopes_);
   for (Envelope& envelope : envelopes_) {
     const auto found = slots_.find(envelope.address.fd);
     if (found == slots_.end()) continue;
-    found->second->connection.on_answer(envelope.address, std::move(envelope.answer));
-    settle(envelope.address.fd, *found->second);
+    visit(envelope.address.fd, *found->second, [&](Connection& connection) {
+      connection.on_answer(envelope.address, std::move(envelope.answer));
+    });
   }
-  envelopes_.clear();
 
   std::vector<int> turns;
   turns.swap(turns_);
@@ -191,16 +221,16 @@ void Worker::deliver() {
     const auto found = slots_.find(fd);
     if (found == slots_.end() || !found->second->queued) continue;
     found->second->queued = false;
-    found->second->connection.on_turn();
-    settle(fd, *found->second);
+    visit(fd, *found->second, [](Connection& connection) { connection.on_turn(); });
   }
 
   const bool abandoning = common_.abandoning;
   if (abandoning || (common_.draining && !bench_.draining)) {
     bench_.draining = true;
     for (auto& [fd, slot] : slots_) {
-      abandoning ? slot->connection.abandon() : slot->connection.on_drain();
-      settle(fd, *slot);
+      visit(fd, *slot, [&](Connection& connection) {
+        abandoning ? connection.abandon() : connection.on_drain();
+      });
     }
   }
 }
@@ -209,26 +239,7 @@ void Worker::sweep() {
   std::uint64_t expirations = 0;
   [[maybe_unused]] const ssize_t got = ::read(timer_fd_, &expirations, sizeof expirations);
   for (auto& [fd, slot] : slots_) {
-    slot->connection.on_tick();
-    settle(fd, *slot);
-  }
-}
-
-// After every call into a connection: what it wants of the poller, and whether it goes.
-void Worker::settle(int fd, Slot& slot) {
-  if (slot.connection.closed()) {
-    if (!std::exchange(slot.leaving, true)) leaving_.push_back(fd);
-    return;
-  }
-  if (slot.connection.wants_write() && !slot.write_armed) {
-    // Stays armed: edge-triggered, it only speaks after a write that did not fit.
-    slot.write_armed = true;
-    poller_->rearmFd(fd, kRead | polling::NotifyOn::Write | polling::NotifyOn::Shutdown,
-                     polling::Tag(static_cast<std::uint64_t>(fd)), polling::Mode::Edge);
-  }
-  if (slot.connection.wants_turn() && !std::exchange(slot.queued, true)) {
-    turns_.push_back(fd);
-    if (turns_.size() == 1) bench_.mailbox->wake();
+    visit(fd, *slot, [](Connection& connection) { connection.on_tick(); });
   }
 }
 

@@ -66,6 +66,8 @@ class Worker final : public Pistache::Tcp::Transport {
   void turn(const Pistache::Aio::FdSet& events);
   void deliver();
   void sweep();
+  template <typename Call>
+  void visit(int fd, Slot& slot, Call call);
   void settle(int fd, Slot& slot);
   void close_leaving();
   void set_timer(bool running);
