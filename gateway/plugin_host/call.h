@@ -60,6 +60,9 @@ class Guard {
   // thread is in. Afterwards the logger and the metrics are not touched any more.
   void close();
 
+  // Whether this thread runs a callback of this guard.
+  [[nodiscard]] bool inside_callback() const { return own_frames() != 0; }
+
   // While one lives, close() waits.
   class Running {
    public:
@@ -86,6 +89,8 @@ class Guard {
   };
 
  private:
+  [[nodiscard]] std::uint32_t own_frames() const;
+
   std::string plugin_;
   std::shared_ptr<Deadlines::Core> core_;
   sdk::Logger& logger_;

@@ -175,13 +175,18 @@ void Guard::fault(PluginFault fault, std::string_view call, std::string_view det
                {"count", std::to_string(count)}});
 }
 
-void Guard::close() {
-  Deadlines::expire_all(*core_, this);
-  closed_.store(true);
+std::uint32_t Guard::own_frames() const {
   std::uint32_t own = 0;
   for (const Running* frame = Running::innermost(); frame != nullptr; frame = frame->outer_) {
     if (&frame->guard_ == this) ++own;
   }
+  return own;
+}
+
+void Guard::close() {
+  Deadlines::expire_all(*core_, this);
+  closed_.store(true);
+  const std::uint32_t own = own_frames();
   for (std::uint32_t now = running_.load(); now > own; now = running_.load()) running_.wait(now);
 }
 
@@ -193,6 +198,8 @@ class GuardedAdapter::State {
       : owner(std::move(its_owner)),
         adapter(std::move(its_adapter)),
         guard(std::make_shared<Guard>(std::move(plugin), context)) {}
+
+  static void drain(const std::shared_ptr<State>& state, sdk::Deadline deadline);
 
   std::shared_ptr<void> owner;  // destroyed after the adapter
   std::unique_ptr<sdk::ProviderAdapter> adapter;
@@ -211,8 +218,18 @@ GuardedAdapter::GuardedAdapter(std::unique_ptr<sdk::ProviderAdapter> adapter,
                                      context)) {}
 
 GuardedAdapter::~GuardedAdapter() {
-  if (!state_->draining.load()) drain(std::chrono::steady_clock::now());
-  state_->guard->close();
+  const auto end = [](const std::shared_ptr<State>& state) {
+    State::drain(state, std::chrono::steady_clock::now());
+    state->guard->close();
+  };
+  if (!state_->guard->inside_callback()) {
+    end(state_);
+    return;
+  }
+  // The callback held the last reference. The plugin is beneath us on the stack: it can neither
+  // drain nor be destroyed before we return to it.
+  Deadlines::expire_all(state_->guard->core(), state_->guard.get());
+  std::thread([end, state = std::move(state_)] { end(state); }).detach();
 }
 
 void GuardedAdapter::send(std::shared_ptr<const sdk::OutboundMessage> message,
@@ -249,9 +266,13 @@ void GuardedAdapter::verify_event(std::shared_ptr<const sdk::HookRequest> reques
 }
 
 void GuardedAdapter::drain(sdk::Deadline deadline) {
-  if (state_->draining.exchange(true)) return;
+  State::drain(state_, deadline);
+}
+
+void GuardedAdapter::State::drain(const std::shared_ptr<State>& state, sdk::Deadline deadline) {
+  if (state->draining.exchange(true)) return;
   // On a thread of its own: whether drain() comes back is the plugin's doing.
-  std::thread([state = state_, deadline] {
+  std::thread([state, deadline] {
     try {
       state->adapter->drain(deadline);
     } catch (...) {
@@ -262,17 +283,17 @@ void GuardedAdapter::drain(sdk::Deadline deadline) {
     state->ended.notify_all();
   }).detach();
   const Deadlines::Time latest =
-      std::max(state_->guard->with_grace(deadline),
-               state_->guard->with_grace(std::chrono::steady_clock::now()));
+      std::max(state->guard->with_grace(deadline),
+               state->guard->with_grace(std::chrono::steady_clock::now()));
   bool drained = false;
   {
-    std::unique_lock lock(state_->mutex);
-    drained = state_->ended.wait_until(lock, latest, [&] { return state_->drained; });
+    std::unique_lock lock(state->mutex);
+    drained = state->ended.wait_until(lock, latest, [&] { return state->drained; });
   }
   if (!drained) {
-    state_->guard->fault(PluginFault::never_answered, "drain", "did not return in time");
+    state->guard->fault(PluginFault::never_answered, "drain", "did not return in time");
   }
-  Deadlines::expire_all(state_->guard->core(), state_->guard.get());
+  Deadlines::expire_all(state->guard->core(), state->guard.get());
 }
 
 GuardedProvider::GuardedProvider(std::unique_ptr<sdk::Provider> provider, std::string plugin,

@@ -33,7 +33,8 @@ struct GuardContext {
 // must not block and must not throw.
 //
 // The end of a guard drains the plugin's adapter if drain() was not called, answers what is open,
-// and waits for callbacks that are running; it must not come from inside a callback.
+// and waits for callbacks that are running. When it comes from inside a callback, it answers what
+// is open, and the rest happens on a thread of its own once the callback has returned.
 class GuardedAdapter final : public sdk::ProviderAdapter {
  public:
   // `owner` is kept alive until the adapter is gone; it may be null.

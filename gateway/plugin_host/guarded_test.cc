@@ -36,7 +36,10 @@ struct Kept {
 class Keeping final : public sdk::ProviderAdapter {
  public:
   explicit Keeping(std::shared_ptr<Kept> kept) : kept_(std::move(kept)) {}
-  ~Keeping() override { kept_->destroyed = true; }
+  ~Keeping() override {
+    kept_->destroyed = true;
+    kept_->destroyed.notify_all();
+  }
   void send(std::shared_ptr<const sdk::OutboundMessage>, const sdk::Attempt&,
             sdk::Completion done) override {
     const std::lock_guard lock(kept_->mutex);
@@ -133,6 +136,20 @@ TEST_F(Guarded, KeepsItsOwnerUntilTheAdapterIsGone) {
   auto adapter = make(std::shared_ptr<Owner>(new Owner{kept_, &in_order}));
   adapter.reset();
   EXPECT_TRUE(in_order);
+}
+
+TEST_F(Guarded, OutlivesTheCallbackThatHoldsItsLastReference) {
+  auto adapter = make();
+  bool destroyed_too_early = true;
+  adapter->send(message(), attempt(std::chrono::hours{1}), [&](const std::vector<sdk::Outcome>&) {
+    adapter.reset();
+    destroyed_too_early = kept_->destroyed;
+  });
+  const auto callback = std::move(kept_->callbacks.at(0));
+  callback(accepted());
+  EXPECT_FALSE(destroyed_too_early);
+  kept_->destroyed.wait(false);
+  EXPECT_EQ(kept_->drains, 1);
 }
 
 TEST_F(Guarded, CallsBackExactlyOnceWhenAnswersAndDeadlinesRace) {
