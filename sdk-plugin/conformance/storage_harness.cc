@@ -58,7 +58,8 @@ const sdk::PluginInfo& load_storage_plugin(const std::string& file) {
 }
 
 TemporaryDirectory::TemporaryDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "postern-storage-XXXXXX").string();
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "postern-storage-XXXXXX").string();
   if (!::mkdtemp(pattern.data())) give_up(pattern + ": " + std::strerror(errno));
   path_ = pattern;
 }
@@ -71,8 +72,8 @@ std::string next_uuid() {
   static std::atomic<unsigned long long> counter{0};
   const auto n = counter++;
   char text[64];
-  // A timestamp that moves every 4096 ids, then the counter: ascending, and valid in its version and
-  // variant bits.
+  // A timestamp that moves every 4096 ids, then the counter: ascending, and valid in its version
+  // and variant bits.
   const unsigned long long millis = 1'750'000'000'000ULL + n / 4096;
   std::snprintf(text, sizeof text, "%08llx-%04llx-7%03llx-8000-%012llx", millis >> 16,
                 millis & 0xffff, n % 4096, (n * 0x9e3779b97f4aULL) & 0xffffffffffffULL);

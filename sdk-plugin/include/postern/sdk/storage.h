@@ -206,7 +206,7 @@ struct EnqueueMessage {
   std::vector<std::vector<std::string>> suppression_keys;  // empty or one entry a recipient
   bool drop_if_all_suppressed = true;
   std::shared_ptr<const std::string> body;  // what the gateway needs to compose it again
-  WorkItem work;
+  WorkItem work;                            // with an empty id: none is stored
   std::optional<std::string> lease_owner;   // born leased, for lease_for, with fence 1
   std::chrono::milliseconds lease_for{60'000};
 };
@@ -277,8 +277,8 @@ struct UnitResult {
     idempotency_conflict,
     duplicate_event,
     version_conflict,     // a document has another version, or is not there
-    key_conflict,         // a document's unique_key or id is taken
-    stale_lease,          // the work item is gone, or has another fence or holder
+    key_conflict,         // a document's unique_key or id, or a message's id, is taken
+    stale_lease,          // the work item is gone, has another fence or holder, or (PutWork) is leased
     all_suppressed,       // drop_if_all_suppressed: nothing stored
     not_found,            // UpdateMessage of no message
   };
