@@ -1,6 +1,8 @@
 // The server as a client sees it: requests, answers, and what becomes of the connection.
 #include <gmock/gmock.h>
 
+#include <atomic>
+
 #include "http/server_fixture.h"
 
 namespace postern::http {
@@ -78,7 +80,7 @@ TEST_F(ServerTest, TakesARequestByteByByte) {
 }
 
 TEST_F(ServerTest, DropsTrailersAndGoesOnBehindThem) {
-  std::size_t headers = 0;
+  std::atomic<std::size_t> headers{0};
   application_.on_handle = [&](const Request& request, const Reply& reply) {
     headers = request.head->headers.size();
     reply.send(text(200, request.body));

@@ -205,8 +205,21 @@ void Worker::turn(const Pistache::Aio::FdSet& events) {
 }
 
 void Worker::deliver() {
+  // The wake-up is taken before the flags are looked at, so that none is lost; the flags before the
+  // answers, so that those given after stop() began say Connection: close.
   envelopes_.clear();
   bench_.mailbox->collect(envelopes_);
+
+  const bool abandoning = common_.abandoning;
+  if (abandoning || (common_.draining && !bench_.draining)) {
+    bench_.draining = true;
+    for (auto& [fd, slot] : slots_) {
+      visit(fd, *slot, [&](Connection& connection) {
+        abandoning ? connection.abandon() : connection.on_drain();
+      });
+    }
+  }
+
   for (Envelope& envelope : envelopes_) {
     const auto found = slots_.find(envelope.address.fd);
     if (found == slots_.end()) continue;
@@ -222,16 +235,6 @@ void Worker::deliver() {
     if (found == slots_.end() || !found->second->queued) continue;
     found->second->queued = false;
     visit(fd, *found->second, [](Connection& connection) { connection.on_turn(); });
-  }
-
-  const bool abandoning = common_.abandoning;
-  if (abandoning || (common_.draining && !bench_.draining)) {
-    bench_.draining = true;
-    for (auto& [fd, slot] : slots_) {
-      visit(fd, *slot, [&](Connection& connection) {
-        abandoning ? connection.abandon() : connection.on_drain();
-      });
-    }
   }
 }
 
