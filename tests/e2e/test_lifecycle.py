@@ -230,7 +230,9 @@ def test_healthz_and_readyz_answer_on_the_admin_listener_alone(make_gateway):
     assert health.json == {"status": "ok"}
     ready = gateway.admin("/readyz")
     assert ready.status == 200
-    assert ready.json == {"status": "ready"}
+    assert ready.json == {
+        "status": "ready", "checks": {"storage": "ok", "queue": "ok", "serving": "ok"},
+    }
     assert gateway.client().get("/healthz").status == 404
     assert gateway.client().get("/readyz").status == 404
     assert gateway.admin("/v1/openapi.json").status == 404
@@ -329,6 +331,9 @@ def test_a_write_error_is_503_and_it_recovers(make_gateway, peer):
         answers = [client.post("/v1/messages", a_message(subject="no")) for _ in range(5)]
         assert [a.status for a in answers] == [503] * 5
         assert all(int(a.header("Retry-After")) >= 1 for a in answers)
+        unready = gateway.admin("/readyz")
+        assert unready.status == 503
+        assert unready.json["checks"]["storage"] == "failing"
     eventually(
         lambda: client.post("/v1/send", a_message(subject="after")).status == 202,
         "sends are accepted again",
@@ -342,6 +347,9 @@ def test_a_full_queue_is_503_until_there_is_room(make_gateway, peer):
     gateway = make_gateway([smtp_account(peer.port)], changes={"queue": {"max_messages": 10}})
     client = gateway.client()
     eventually(lambda: client.post("/v1/send", a_message()).status == 503, "the queue is full")
+    unready = gateway.admin("/readyz")
+    assert unready.status == 503
+    assert unready.json["checks"]["queue"] == "full"
     peer.clear()
     eventually(lambda: client.post("/v1/send", a_message()).status == 202, "there is room again")
 
