@@ -1,6 +1,8 @@
 #include "postern/sdk_http/client.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -258,7 +260,6 @@ class Client::Loop {
   ~Loop() {
     inbox_->stop();
     thread_.join();
-    idle_.clear();
   }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -304,6 +305,12 @@ class Client::Loop {
   }
 
   void run() {
+    // OpenSSL writes without MSG_NOSIGNAL, and libcurl leaves SIGPIPE to us. Others are the
+    // process's to handle, not this thread's.
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+
     std::vector<Arrival> arrivals;
     std::vector<std::uint64_t> cancels;
     std::array<epoll_event, 64> events{};
@@ -335,6 +342,9 @@ class Client::Loop {
       expire();
     }
     while (!exchanges_.empty()) cancel(exchanges_.begin()->first, "the client is ending");
+    // Here, because the end of a TLS connection writes as well.
+    idle_.clear();
+    multi_.reset();
   }
 
   void act(curl_socket_t fd, int what) {

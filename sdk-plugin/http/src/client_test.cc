@@ -158,6 +158,15 @@ TEST(HttpClient, SaysNotSentWhenNobodyListens) {
   EXPECT_NE(response.error, "");
 }
 
+TEST(HttpClient, SaysNotSentWhenTheNameIsUnknown) {
+  Client client;
+  // RFC 6761 6.4: no server knows it. Without any name server it is the deadline that ends it.
+  const HttpResponse response =
+      Answer(client, request("http://provider.invalid/", "x", seconds{2})).get();
+  EXPECT_EQ(response.failure, HttpFailure::not_sent);
+  EXPECT_FALSE(response.sent);
+}
+
 TEST(HttpClient, SaysUnansweredWhenTheAnswerDoesNotCome) {
   TestServer server;
   Client client;
