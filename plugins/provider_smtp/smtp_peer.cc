@@ -7,6 +7,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -377,6 +378,11 @@ void SmtpPeer::accept_loop() {
     open_.insert(fd);
     const int number = ++connections_;
     threads_.emplace_back([this, fd, number] {
+      // Of this thread alone: the plugin under test has to look after itself.
+      sigset_t broken_pipe;
+      ::sigemptyset(&broken_pipe);
+      ::sigaddset(&broken_pipe, SIGPIPE);
+      ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
       Session{*this, fd, number}.run();
       const std::lock_guard session_lock{mutex_};
       open_.erase(fd);
