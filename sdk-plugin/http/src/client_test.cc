@@ -362,6 +362,18 @@ TEST(HttpClient, TrustsTheFileThatItIsGiven) {
   std::filesystem::remove(path);
 }
 
+TEST(HttpClient, SurvivesAServerThatClosesTlsWhileTheBodyIsWritten) {
+  TestServer server(TestServer::Tls::on);
+  Client client;
+  for (int i = 0; i < 10; ++i) {  // an unhandled SIGPIPE would end this process
+    HttpRequest made = request(server.url("/cut-early"), std::string(4 << 20, 'x'));
+    made.verify_peer = false;
+    const HttpResponse response = Answer(client, made).get();
+    EXPECT_EQ(response.failure, HttpFailure::unanswered) << response.error;
+    EXPECT_TRUE(response.sent);
+  }
+}
+
 TEST(HttpClient, AnswersEverythingAtItsEnd) {
   TestServer server;
   std::vector<Answer> answers;

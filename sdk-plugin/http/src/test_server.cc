@@ -186,6 +186,9 @@ void TestServer::serve(int fd) {
       if (end == std::string::npos) break;
       const std::string head = connection.buffer.substr(0, end + 4);
       connection.buffer.erase(0, end + 4);
+      const auto path_at = head.find(' ') + 1;
+      const std::string path = head.substr(path_at, head.find(' ', path_at) - path_at);
+      if (path == "/cut-early") break;
       std::size_t length = 0;
       if (const auto at = head.find("Content-Length: "); at != std::string::npos) {
         length = std::stoul(head.substr(at + 16));
@@ -195,8 +198,6 @@ void TestServer::serve(int fd) {
       if (connection.buffer.size() < length) break;
       const std::string body = connection.buffer.substr(0, length);
       connection.buffer.erase(0, length);
-      const auto path_at = head.find(' ') + 1;
-      const std::string path = head.substr(path_at, head.find(' ', path_at) - path_at);
       {
         const std::lock_guard lock(mutex_);
         ++requests_;

@@ -19,6 +19,7 @@ namespace postern::sdk_http {
 //   /status/N     status N with a Location header
 //   /empty        204
 //   /silent       reads the request, never answers
+//   /cut-early    reads the head, closes before the body
 //   /cut-before   reads the request, closes without a byte
 //   /cut-in-head  closes in the middle of the head
 //   /cut-in-body  closes in the middle of the body
