@@ -24,8 +24,9 @@ config::Problem no_plugin(const config::Config& config, const plugin_host::Plugi
   const auto known = plugins.names(kind);
   std::string hint;
   if (known.empty()) {
-    hint = "no " + std::string{plugin_host::to_string(kind)} +
-           " plugin was found; check plugins.directories: " + join(config.plugins.directories, ", ");
+    hint =
+        "no " + std::string{plugin_host::to_string(kind)} +
+        " plugin was found; check plugins.directories: " + join(config.plugins.directories, ", ");
   } else {
     const std::string near = nearest(name, known);
     hint = near.empty() ? "loaded are: " + join(known, ", ") : "did you mean \"" + near + "\"?";
@@ -52,8 +53,8 @@ int check(const std::string& given, const Io& io) {
     }
     if (!config.secrets.master_key.empty()) {
       if (const auto box = SecretBox::make(config.secrets.master_key); !box) {
-        wrong.push_back(config::to_text(
-            config::problem_at(config, "secrets.master_key", box.error().message)));
+        wrong.push_back(
+            config::to_text(config::problem_at(config, "secrets.master_key", box.error().message)));
       }
     }
   }
@@ -77,8 +78,7 @@ int check(const std::string& given, const Io& io) {
 
 }  // namespace
 
-std::vector<config::Problem> check_settings(const config::Config& config,
-                                            const sdk::Schema& schema,
+std::vector<config::Problem> check_settings(const config::Config& config, const sdk::Schema& schema,
                                             const std::vector<sdk::RawSetting>& settings,
                                             const std::string& path, bool all_secret) {
   const auto resolved = plugin_host::resolve(schema, settings, config.directory, path, all_secret);
@@ -98,8 +98,8 @@ std::vector<config::Problem> check_storage_plugin(const config::Config& config,
     return {no_plugin(config, plugins, sdk::PluginKind::storage, "storage.plugin",
                       config.storage.plugin, "the storage plugin")};
   }
-  return check_settings(config, plugin->info->settings, config.storage.settings,
-                        "storage.settings", false);
+  return check_settings(config, plugin->info->settings, config.storage.settings, "storage.settings",
+                        false);
 }
 
 std::vector<config::Problem> check_plugins(const config::Config& config,

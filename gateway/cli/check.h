@@ -11,8 +11,7 @@ namespace postern::cli {
 
 // What a plugin's schema says of settings that stand at `path` in the configuration; each problem
 // with its place in the file. With `all_secret` no problem's text holds a value.
-std::vector<config::Problem> check_settings(const config::Config& config,
-                                            const sdk::Schema& schema,
+std::vector<config::Problem> check_settings(const config::Config& config, const sdk::Schema& schema,
                                             const std::vector<sdk::RawSetting>& settings,
                                             const std::string& path, bool all_secret);
 

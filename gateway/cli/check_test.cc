@@ -27,7 +27,9 @@ constexpr const char* kYaml =
     "      - id: outbox\n"
     "        type: MAILDIR\n"
     "        settings: { path: out }\n"
-    "        credentials: { password: hunter2-is-no-number }\n";
+    "        credentials: { password: hunter2-is-no-number }\n"
+    "secrets:\n"
+    "  master_key: ${file:master.key}\n";
 
 config::Config parsed() {
   auto loaded = config::load_text(kYaml, "p.yaml", ".");
@@ -52,12 +54,11 @@ TEST(CheckSettings, TellsEveryProblemWithItsPlaceInTheFile) {
   const auto config = parsed();
   sdk::Field needed = field("name", sdk::FieldType::text);
   needed.required = true;
-  const auto problems =
-      check_settings(config, {field("path", sdk::FieldType::path), needed},
-                     config.storage.settings, "storage.settings", false);
+  const auto problems = check_settings(config, {field("path", sdk::FieldType::path), needed},
+                                       config.storage.settings, "storage.settings", false);
   const auto lines = texts(problems);
   ASSERT_THAT(lines, SizeIs(2)) << ::testing::PrintToString(lines);
-  EXPECT_THAT(lines, Contains(HasSubstr("p.yaml:7:5: storage.settings.prot")));
+  EXPECT_THAT(lines, Contains(HasSubstr("p.yaml:7:11: storage.settings.prot")));
   // What is missing is told at the nearest place that exists.
   EXPECT_THAT(lines, Contains(HasSubstr("storage.settings.name")));
   for (const auto& line : lines) EXPECT_THAT(line, HasSubstr("p.yaml:"));
@@ -65,10 +66,9 @@ TEST(CheckSettings, TellsEveryProblemWithItsPlaceInTheFile) {
 
 TEST(CheckSettings, NeverShowsACredential) {
   const auto config = parsed();
-  const auto lines = texts(check_settings(
-      config, {field("password", sdk::FieldType::integer)},
-      config.organizations.at(0).providers.at(0).credentials,
-      "organizations[0].providers[0].credentials", true));
+  const auto lines = texts(check_settings(config, {field("password", sdk::FieldType::integer)},
+                                          config.organizations.at(0).providers.at(0).credentials,
+                                          "organizations[0].providers[0].credentials", true));
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_THAT(lines[0], HasSubstr("p.yaml:15:"));
   EXPECT_THAT(lines[0], HasSubstr("organizations[0].providers[0].credentials.password"));

@@ -6,6 +6,7 @@
 #include <istream>
 #include <ostream>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/output.h"
@@ -25,15 +26,26 @@ constexpr const char* kFooter =
     "'postern COMMAND --help' explains each of them.\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
+// CLI11 says that a subcommand is missing also when there is one that it does not know.
+std::string what_is_wrong(const CLI::App& command, const CLI::ParseError& error) {
+  const auto given = command.remaining();
+  const auto known = command.get_subcommands([](const CLI::App*) { return true; });
+  if (known.empty() || given.empty() || given.front().starts_with('-')) return error.what();
+  std::vector<std::string> names;
+  for (const CLI::App* each : known) names.push_back(each->get_name());
+  const std::string near = nearest(given.front(), names);
+  return "there is no command '" + given.front() + "'" +
+         (near.empty() ? "; there are " + join(names, ", ") : "; did you mean '" + near + "'?");
+}
+
 }  // namespace
 
-const CLI::Validator kDuration{
-    [](std::string& text) -> std::string {
-      const auto duration = parse_duration(text);
-      if (duration && *duration >= std::chrono::seconds{1}) return {};
-      return "'" + text + "' is no duration: write 30s, 15m, 12h or 90d";
-    },
-    "DURATION"};
+const CLI::Validator kDuration{[](std::string& text) -> std::string {
+                                 const auto duration = parse_duration(text);
+                                 if (duration && *duration >= std::chrono::seconds{1}) return {};
+                                 return "'" + text + "' is no duration: write 30s, 15m, 12h or 90d";
+                               },
+                               "DURATION"};
 
 void add_config_option(CLI::App& command, std::string& file) {
   command
@@ -94,7 +106,6 @@ int run(std::vector<std::string> arguments, Io io, const Serve& serve) {
       app.exit(asked, io.out, io.err);
       return kDone;
     } catch (const CLI::ParseError& wrong) {
-      io.err << "postern: " << wrong.what() << '\n';
       // The innermost command that was named is the one whose help is wanted.
       std::string name = "postern";
       const CLI::App* command = &app;
@@ -102,6 +113,7 @@ int run(std::vector<std::string> arguments, Io io, const Serve& serve) {
         command = command->get_subcommands().front();
         name += " " + command->get_name();
       }
+      io.err << "postern: " << what_is_wrong(*command, wrong) << '\n';
       io.err << "See '" << name << " --help'.\n";
       return kWrongUsage;
     }

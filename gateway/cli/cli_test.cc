@@ -36,9 +36,9 @@ Ran ran(std::vector<std::string> arguments) {
 
 TEST(Cli, TeachesEveryCommandWithAnExampleAndItsExitCodes) {
   const std::vector<std::vector<std::string>> commands{
-      {"serve"},         {"check"},        {"keys", "create"},  {"keys", "list"},
-      {"keys", "revoke"}, {"queue", "list"}, {"queue", "show"},   {"queue", "retry"},
-      {"queue", "cancel"}, {"send"},        {"plugin", "list"},  {"plugin", "info"}};
+      {"serve"},           {"check"},         {"keys", "create"}, {"keys", "list"},
+      {"keys", "revoke"},  {"queue", "list"}, {"queue", "show"},  {"queue", "retry"},
+      {"queue", "cancel"}, {"send"},          {"plugin", "list"}, {"plugin", "info"}};
   for (auto words : commands) {
     words.emplace_back("--help");
     const Ran result = ran(words);
@@ -73,7 +73,8 @@ TEST(Cli, AnswersWrongUsageWith2AndNamesWhatIsWrong) {
   const std::string id = "01890a5d-ac96-774b-bcce-b302099a8057";
   const std::vector<Case> cases{
       {{}, "subcommand", "postern --help"},
-      {{"srve"}, "srve", "postern --help"},
+      {{"srve"}, "no command 'srve'; did you mean 'serve'?", "postern --help"},
+      {{"keys", "creat"}, "no command 'creat'; did you mean 'create'?", "postern keys --help"},
       {{"keys"}, "subcommand", "postern keys --help"},
       {{"check", "--nope"}, "--nope", "postern check --help"},
       {create, "--permissions", "postern keys create --help"},
@@ -91,7 +92,9 @@ TEST(Cli, AnswersWrongUsageWith2AndNamesWhatIsWrong) {
       {{"plugin", "info"}, "file", "plugin info --help"},
       {{"send", "--from", "a@b.c", "--to", "d@e.f", "--subject", "s"}, "empty", "send --help"},
       {{"send", "--from", "a@b.c", "--to", "d@e.f", "--subject", "s", "--text", "t", "--text-file",
-        "f"}, "--text", "send --help"},
+        "f"},
+       "--text",
+       "send --help"},
   };
   for (const auto& each : cases) {
     const Ran result = ran(each.arguments);
@@ -134,8 +137,9 @@ TEST(PluginInfo, SaysWhyAFileIsNoPlugin) {
 }
 
 TEST(Send, SaysWhichGatewayItDidNotReach) {
-  const Ran result = ran({"send", "--url", "http://127.0.0.1:1", "--key", "ms_test_x", "--from",
-                          "a@example.com", "--to", "b@example.net", "--subject", "s", "--text", "t"});
+  const Ran result =
+      ran({"send", "--url", "http://127.0.0.1:1", "--key", "ms_test_x", "--from", "a@example.com",
+           "--to", "b@example.net", "--subject", "s", "--text", "t"});
   EXPECT_EQ(result.code, kFailed);
   EXPECT_THAT(result.err, HasSubstr("http://127.0.0.1:1"));
   EXPECT_THAT(result.err, Not(HasSubstr("ms_test_x")));

@@ -34,7 +34,9 @@ std::size_t receive(char* data, std::size_t size, std::size_t count, void* to) {
   return size * count;
 }
 
-Error failed(std::string message) { return {ErrorKind::unavailable, std::move(message), {}, {}}; }
+Error failed(std::string message) {
+  return {ErrorKind::unavailable, std::move(message), {}, {}};
+}
 
 }  // namespace
 
@@ -45,7 +47,9 @@ Client::Client(std::string url, std::string key) : url_(std::move(url)), key_(st
 Result<Answer> Client::post(const std::string& path, const std::string& json) const {
   return call(path, &json);
 }
-Result<Answer> Client::get(const std::string& path) const { return call(path, nullptr); }
+Result<Answer> Client::get(const std::string& path) const {
+  return call(path, nullptr);
+}
 
 Result<Answer> Client::call(const std::string& path, const std::string* json) const {
   // Of a key with a line end in it, libcurl would make two header lines.

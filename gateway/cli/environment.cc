@@ -1,5 +1,7 @@
 #include "cli/environment.h"
 
+#include <filesystem>
+
 #include "cli/check.h"
 #include "cli/master_key.h"
 #include "plugin_host/settings.h"
@@ -33,10 +35,14 @@ std::unique_ptr<sdk::HttpClient> or_none(std::unique_ptr<sdk::HttpClient> http) 
   return std::make_unique<NoHttp>();
 }
 
-Error failed(ErrorKind kind, std::string message) { return {kind, std::move(message), {}, {}}; }
+Error failed(ErrorKind kind, std::string message) {
+  return {kind, std::move(message), {}, {}};
+}
 
 // Problems as issues: each text names its place already.
-void add(Error& error, const std::string& text) { error.issues.push_back({"", "problem", text}); }
+void add(Error& error, const std::string& text) {
+  error.issues.push_back({"", "problem", text});
+}
 
 }  // namespace
 
@@ -65,9 +71,8 @@ Result<std::unique_ptr<Environment>> Environment::open(const std::string& config
   auto config = load_config(config_file);
   if (!config) return config.error();
   const bool serves = role == sdk::StorageOptions::Role::gateway;
-  std::unique_ptr<Environment> environment{
-      new Environment{std::move(*config), serves ? Tools::Logs::configured : Tools::Logs::quiet,
-                      std::move(http)}};
+  std::unique_ptr<Environment> environment{new Environment{
+      std::move(*config), serves ? Tools::Logs::configured : Tools::Logs::quiet, std::move(http)}};
 
   Tools& tools = environment->tools_;
   const config::Config& checked = environment->config_;
@@ -102,12 +107,26 @@ Result<Done> Environment::open_storage(sdk::StorageOptions::Role role) {
   auto settings = plugin_host::resolve(plugin->info->settings, config_.storage.settings,
                                        config_.directory, "storage.settings");
   if (!settings) return settings.error();
+  // A first start needs no preparation: the directories of the storage's files are made as the
+  // master key's is.
+  if (role != sdk::StorageOptions::Role::inspect) {
+    for (const sdk::Field& field : plugin->info->settings) {
+      if (field.type != sdk::FieldType::path || !settings->has(field.name)) continue;
+      const std::filesystem::path file{settings->text(field.name)};
+      if (!file.has_parent_path()) continue;
+      if (auto made = make_private_directory(file.parent_path().string()); !made) {
+        return failed(ErrorKind::internal,
+                      "storage.settings." + field.name + ": " + made.error().message);
+      }
+    }
+  }
   sdk::StorageOptions options;
   options.settings = std::move(*settings);
   options.role = role;
   auto storage = plugin_host::open_storage(*plugin, options, tools_.services, tools_.guards);
   if (!storage) {
-    return failed(ErrorKind::unavailable, "the storage can't be opened: " + storage.error().message);
+    return failed(ErrorKind::unavailable,
+                  "the storage can't be opened: " + storage.error().message);
   }
   storage_ = std::move(*storage);
   return Done{};
@@ -120,15 +139,17 @@ Result<Done> Environment::unlock() {
     const std::string& file = config_.secrets.master_key_file;
     if (file.empty()) {
       return failed(ErrorKind::invalid,
-                    config_.file + ": secrets.master_key is missing; write \"${file:PATH}\" there, "
-                                   "and the file is made at the first start");
+                    config_.file +
+                        ": secrets.master_key is missing; write \"${file:PATH}\" there, "
+                        "and the file is made at the first start");
     }
     const auto existed = resources::has_master_key(*storage_);
     if (!existed) return existed.error();
     if (*existed) {
       return failed(ErrorKind::not_found,
-                    file + " is missing, but the storage was made with a master key: put the key "
-                           "back from your backup; a new one could not open what is sealed");
+                    file +
+                        " is missing, but the storage was made with a master key: put the key "
+                        "back from your backup; a new one could not open what is sealed");
     }
     auto made = read_or_make_master_key(file);
     if (!made) return made.error();

@@ -50,9 +50,9 @@ class Environment {
  public:
   // Problems of the file, of plugins and of settings are the error's issues, all of them. With
   // Role::gateway the log is the configured one, and the secrets are unlocked, too.
-  static Result<std::unique_ptr<Environment>> open(
-      const std::string& config_file, sdk::StorageOptions::Role role,
-      std::unique_ptr<sdk::HttpClient> http = nullptr);
+  static Result<std::unique_ptr<Environment>> open(const std::string& config_file,
+                                                   sdk::StorageOptions::Role role,
+                                                   std::unique_ptr<sdk::HttpClient> http = nullptr);
 
   // Makes secrets() from the master key and proves it against the storage. Where the key's file is
   // not there yet, makes one (mode 0600), unless the storage was made with a key before. Needs a

@@ -76,8 +76,8 @@ Result<resources::Organization> organization_to_hold(Environment& environment,
   if (!stored) return storage_error(stored.error(), "counting the organizations");
   if (*stored == 0) {
     if (auto unlocked = environment.unlock(); !unlocked) return unlocked.error();
-    const auto reconciled = resources::reconcile(environment.config(), environment.storage(),
-                                                 environment.secrets());
+    const auto reconciled =
+        resources::reconcile(environment.config(), environment.storage(), environment.secrets());
     if (!reconciled) return reconciled.error();
   }
   auto found = organization_by_slug(environment.storage(), slug);
@@ -161,7 +161,8 @@ int list(const ListOptions& options, const Io& io) {
   }
   OrganizationNames names{opened.storage()};
   const UnixMillis now = opened.clock().now();
-  Table table{{"ID", "ORGANIZATION", "NAME", "MODE", "STATE", "EXPIRES", "MANAGED BY", "PERMISSIONS"}};
+  Table table{
+      {"ID", "ORGANIZATION", "NAME", "MODE", "STATE", "EXPIRES", "MANAGED BY", "PERMISSIONS"}};
   boost::json::array all;
   for (;;) {
     const auto page = opened.storage().documents(query);
@@ -215,8 +216,7 @@ int revoke(const RevokeOptions& options, const Io& io) {
       return fail(io, {ErrorKind::conflict,
                        "key '" + key->name + "' of organization '" +
                            names.slug_of(key->organization) + "' is declared in " +
-                           opened.config().file +
-                           ": remove it there and restart the gateway",
+                           opened.config().file + ": remove it there and restart the gateway",
                        {},
                        {}});
     }
@@ -255,7 +255,8 @@ const CLI::Validator kCidr{
     [](std::string& text) -> std::string {
       const auto range = config::parse_cidr(text);
       if (!range) return "'" + text + "' is no address range: write 192.0.2.0/24 or 2001:db8::/32";
-      if (!range->exact) return "'" + text + "' has bits set behind the slash's: " + range->network + "?";
+      if (!range->exact)
+        return "'" + text + "' has bits set behind the slash's: " + range->network + "?";
       return {};
     },
     "CIDR"};
@@ -273,13 +274,12 @@ const CLI::Validator kName{
       return "a name has 1 to 255 characters of UTF-8 and no control characters";
     },
     "NAME"};
-const CLI::Validator kUuid{
-    [](std::string& text) -> std::string {
-      if (!is_uuid(text)) return "'" + text + "' is no id (a UUID)";
-      text = ascii_lower(text);
-      return {};
-    },
-    "ID"};
+const CLI::Validator kUuid{[](std::string& text) -> std::string {
+                             if (!is_uuid(text)) return "'" + text + "' is no id (a UUID)";
+                             text = ascii_lower(text);
+                             return {};
+                           },
+                           "ID"};
 
 }  // namespace
 
@@ -294,7 +294,8 @@ std::string make_api_key(bool test) {
 void add_keys(CLI::App& app, Session& session) {
   auto* keys = app.add_subcommand("keys", "Make, list and revoke API keys");
   keys->require_subcommand(1);
-  keys->footer("Works beside a running gateway and without one. A change takes effect within a second.");
+  keys->footer(
+      "Works beside a running gateway and without one. A change takes effect within a second.");
 
   auto* creates = keys->add_subcommand("create", "Make a key and print it, this once");
   auto create_options = std::make_shared<CreateOptions>();
@@ -306,14 +307,17 @@ void add_keys(CLI::App& app, Session& session) {
       ->check(kName)
       ->required();
   creates
-      ->add_option("--permissions", create_options->permissions,
-                   "What it may do, with commas between: " + join(resources::permission_names(), ", "))
+      ->add_option(
+          "--permissions", create_options->permissions,
+          "What it may do, with commas between: " + join(resources::permission_names(), ", "))
       ->delimiter(',')
       ->check(kPermission)
       ->required();
   creates->add_flag("--test", create_options->test,
                     "A test key: its mail goes to the sandbox, nothing leaves the machine");
-  creates->add_option("--expires-in", create_options->expires_in, "How long it works; default: for ever")
+  creates
+      ->add_option("--expires-in", create_options->expires_in,
+                   "How long it works; default: for ever")
       ->check(kDuration);
   creates
       ->add_option("--allowed-ip", create_options->allowed_ips,
@@ -331,7 +335,8 @@ void add_keys(CLI::App& app, Session& session) {
       "Example:\n"
       "  key=$(postern keys create --organization demo --name shop --permissions SEND)\n\n"
       "Exit codes: 0 the key works, 1 it was not made, 2 wrong usage.");
-  session.on(*creates, [create_options, &session] { return create(*create_options, session.io()); });
+  session.on(*creates,
+             [create_options, &session] { return create(*create_options, session.io()); });
 
   auto* lists = keys->add_subcommand("list", "List keys, never their values");
   auto list_options = std::make_shared<ListOptions>();
@@ -355,7 +360,8 @@ void add_keys(CLI::App& app, Session& session) {
       "A key that the configuration declares is revoked by removing it there.\n\n"
       "Example:\n  postern keys revoke 01890a5d-ac96-774b-bcce-b302099a8057\n\n"
       "Exit codes: 0 it is revoked (also when it was before), 1 failed, 2 wrong usage.");
-  session.on(*revokes, [revoke_options, &session] { return revoke(*revoke_options, session.io()); });
+  session.on(*revokes,
+             [revoke_options, &session] { return revoke(*revoke_options, session.io()); });
 }
 
 }  // namespace postern::cli

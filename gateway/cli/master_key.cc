@@ -60,25 +60,30 @@ Result<std::string> read_key(const std::string& file) {
   return text;
 }
 
-Result<Done> make_directory(const std::filesystem::path& directory) {
+}  // namespace
+
+Result<Done> make_private_directory(const std::string& directory) {
   std::error_code error;
   if (std::filesystem::is_directory(directory, error)) return Done{};
-  if (directory.has_parent_path() && directory.parent_path() != directory) {
-    if (auto made = make_directory(directory.parent_path()); !made) return made;
+  const std::filesystem::path path{directory};
+  if (path.has_parent_path() && path.parent_path() != path) {
+    if (auto made = make_private_directory(path.parent_path().string()); !made) return made;
   }
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return failed("can't make the directory", directory.string(), errno);
+    return Error{
+        ErrorKind::internal,
+        "can't make the directory " + directory + ": " + std::generic_category().message(errno),
+        {},
+        {}};
   }
   return Done{};
 }
-
-}  // namespace
 
 Result<std::string> read_or_make_master_key(const std::string& file) {
   if (::access(file.c_str(), F_OK) == 0) return read_key(file);
   const std::filesystem::path path{file};
   const std::string directory = path.has_parent_path() ? path.parent_path().string() : ".";
-  if (auto made = make_directory(directory); !made) return made.error();
+  if (auto made = make_private_directory(directory); !made) return made.error();
 
   // Written whole under another name first, so that nobody ever reads half a key; link() refuses a
   // name that is taken, so that nobody's key is overwritten.

@@ -12,4 +12,7 @@ namespace postern::cli {
 // two processes that do it at once, one makes the key and both get it.
 Result<std::string> read_or_make_master_key(const std::string& file);
 
+// Makes the directory and those around it, where they are missing, with mode 0700.
+Result<Done> make_private_directory(const std::string& directory);
+
 }  // namespace postern::cli

@@ -26,7 +26,9 @@ TEST(Table, ShowsNoControlCharacterOfACell) {
 
 TEST(Output, PrintsEveryIssueOfAnErrorOnALineOfItsOwn) {
   std::ostringstream err;
-  print_error(err, {ErrorKind::invalid, "it is wrong", {{"to[0]", "x", "no address"}, {"", "y", "else"}}, {}});
+  print_error(
+      err,
+      {ErrorKind::invalid, "it is wrong", {{"to[0]", "x", "no address"}, {"", "y", "else"}}, {}});
   EXPECT_EQ(err.str(), "postern: it is wrong\n  to[0]: no address\n  else\n");
 }
 

@@ -31,18 +31,27 @@ boost::json::array problems_json(const std::vector<plugin_host::Problem>& proble
 
 std::string_view name_of(sdk::FieldType type) {
   switch (type) {
-    case sdk::FieldType::text: return "text";
-    case sdk::FieldType::integer: return "integer";
-    case sdk::FieldType::boolean: return "boolean";
-    case sdk::FieldType::duration: return "duration";
-    case sdk::FieldType::choice: return "choice";
-    case sdk::FieldType::text_list: return "list";
-    case sdk::FieldType::path: return "path";
+    case sdk::FieldType::text:
+      return "text";
+    case sdk::FieldType::integer:
+      return "integer";
+    case sdk::FieldType::boolean:
+      return "boolean";
+    case sdk::FieldType::duration:
+      return "duration";
+    case sdk::FieldType::choice:
+      return "choice";
+    case sdk::FieldType::text_list:
+      return "list";
+    case sdk::FieldType::path:
+      return "path";
   }
   return "unknown";
 }
 
-bool has_range(const sdk::Field& field) { return field.min != INT64_MIN || field.max != INT64_MAX; }
+bool has_range(const sdk::Field& field) {
+  return field.min != INT64_MIN || field.max != INT64_MAX;
+}
 
 std::string type_of(const sdk::Field& field) {
   if (field.type == sdk::FieldType::choice) return join(field.choices, "|");
@@ -98,7 +107,7 @@ void print_schema(std::ostream& out, const std::string& title, const sdk::Schema
   Table table{{"KEY", "TYPE", "DEFAULT", "DESCRIPTION"}};
   for (const auto& field : schema) {
     table.add({field.name, type_of(field),
-               field.required                   ? "(required)"
+               field.required                ? "(required)"
                : field.default_value.empty() ? "-"
                                              : field.default_value,
                (field.secret ? "Secret. " : "") + field.description});

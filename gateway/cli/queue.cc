@@ -146,10 +146,10 @@ int list(const ListOptions& options, const Io& io) {
     for (const auto& row : *rows) {
       deliveries.push_back(to_json(row, names.slug_of(row.item.organization), now));
     }
-    print_json(io.out, boost::json::object{
-                           {"deliveries", std::move(deliveries)},
-                           {"total", total},
-                           {"nextAfter", json_or_null(more ? rows->back().item.id : "")}});
+    print_json(io.out,
+               boost::json::object{{"deliveries", std::move(deliveries)},
+                                   {"total", total},
+                                   {"nextAfter", json_or_null(more ? rows->back().item.id : "")}});
     return kDone;
   }
   if (rows->empty()) {
@@ -223,14 +223,14 @@ boost::json::object to_json(const sdk::MessageDetail& detail) {
   const auto& message = detail.message;
   boost::json::array recipients;
   for (const auto& each : detail.recipients) {
-    recipients.push_back(boost::json::object{
-        {"address", each.address},
-        {"role", name_of(each.role)},
-        {"status", name_of(each.status)},
-        {"enhancedStatus", json_or_null(each.enhanced_status)},
-        {"detail", json_or_null(each.detail)},
-        {"providerMessageId", json_or_null(each.provider_message_id)},
-        {"updatedAt", json_time(each.updated_at)}});
+    recipients.push_back(
+        boost::json::object{{"address", each.address},
+                            {"role", name_of(each.role)},
+                            {"status", name_of(each.status)},
+                            {"enhancedStatus", json_or_null(each.enhanced_status)},
+                            {"detail", json_or_null(each.detail)},
+                            {"providerMessageId", json_or_null(each.provider_message_id)},
+                            {"updatedAt", json_time(each.updated_at)}});
   }
   boost::json::array events;
   for (const auto& each : detail.events) {
@@ -421,13 +421,13 @@ int cancel(const OneOptions& options, const Io& io) {
   return kDone;
 }
 
-const CLI::Validator kMessageId{
-    [](std::string& text) -> std::string {
-      if (!is_uuid(text)) return "'" + text + "' is no message id (a UUID)";
-      text = ascii_lower(text);
-      return {};
-    },
-    "MESSAGE_ID"};
+const CLI::Validator kMessageId{[](std::string& text) -> std::string {
+                                  if (!is_uuid(text))
+                                    return "'" + text + "' is no message id (a UUID)";
+                                  text = ascii_lower(text);
+                                  return {};
+                                },
+                                "MESSAGE_ID"};
 
 }  // namespace
 
@@ -456,7 +456,8 @@ void add_queue(CLI::App& app, Session& session) {
       "Exit codes: 0 listed (also when there is nothing), 1 failed, 2 wrong usage.");
   session.on(*lists, [list_options, &session] { return list(*list_options, session.io()); });
 
-  auto* shows = queue->add_subcommand("show", "Show a message: recipients, events, its place in the queue");
+  auto* shows =
+      queue->add_subcommand("show", "Show a message: recipients, events, its place in the queue");
   auto show_options = std::make_shared<OneOptions>();
   add_config_option(*shows, show_options->config);
   shows->add_option("message_id", show_options->id, "The message")->check(kMessageId)->required();
@@ -469,7 +470,8 @@ void add_queue(CLI::App& app, Session& session) {
   auto* retries = queue->add_subcommand("retry", "Make waiting messages due now");
   auto retry_options = std::make_shared<RetryOptions>();
   add_config_option(*retries, retry_options->config);
-  auto* one = retries->add_option("message_id", retry_options->id, "The message")->check(kMessageId);
+  auto* one =
+      retries->add_option("message_id", retry_options->id, "The message")->check(kMessageId);
   auto* all = retries->add_flag("--all", retry_options->all, "All that wait")->excludes(one);
   retries->add_option("--organization", retry_options->organization, "With --all: only this one's")
       ->type_name("SLUG")
@@ -481,7 +483,8 @@ void add_queue(CLI::App& app, Session& session) {
       ->needs(all);
   retries->add_flag("--json", retry_options->json, "Print one JSON object");
   retries->footer(
-      "Attempts are not forgotten: a message that has become too old fails with its next failure.\n\n"
+      "Attempts are not forgotten: a message that has become too old fails with its next "
+      "failure.\n\n"
       "Examples:\n"
       "  postern queue retry 01890a5d-ac96-774b-bcce-b302099a8057\n"
       "  postern queue retry --all --organization demo --account relay\n\n"
@@ -498,13 +501,16 @@ void add_queue(CLI::App& app, Session& session) {
   auto* cancels = queue->add_subcommand("cancel", "Give a queued message up");
   auto cancel_options = std::make_shared<OneOptions>();
   add_config_option(*cancels, cancel_options->config);
-  cancels->add_option("message_id", cancel_options->id, "The message")->check(kMessageId)->required();
+  cancels->add_option("message_id", cancel_options->id, "The message")
+      ->check(kMessageId)
+      ->required();
   cancels->add_flag("--json", cancel_options->json, "Print one JSON object");
   cancels->footer(
       "Recipients that were reached already stay as they are; the others become 'canceled'.\n\n"
       "Example:\n  postern queue cancel 01890a5d-ac96-774b-bcce-b302099a8057\n\n"
       "Exit codes: 0 canceled, 1 failed (also: a gateway is delivering it now), 2 wrong usage.");
-  session.on(*cancels, [cancel_options, &session] { return cancel(*cancel_options, session.io()); });
+  session.on(*cancels,
+             [cancel_options, &session] { return cancel(*cancel_options, session.io()); });
 }
 
 }  // namespace postern::cli

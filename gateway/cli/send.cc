@@ -35,7 +35,9 @@ struct SendOptions {
   bool json = false;
 };
 
-Error invalid(std::string message) { return {ErrorKind::invalid, std::move(message), {}, {}}; }
+Error invalid(std::string message) {
+  return {ErrorKind::invalid, std::move(message), {}, {}};
+}
 
 Result<std::string> read_stream(std::istream& in, const std::string& what) {
   std::string text{std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}};
@@ -62,8 +64,9 @@ Result<std::string> read_part(const std::string& file, const std::string& flag, 
 Result<std::string> url_of(const config::Config& config) {
   const auto& api = config.server.api;
   if (api.port == 0) {
-    return invalid(config.file + ": server.api has no fixed port: say --url with the one that "
-                                 "'postern serve' printed");
+    return invalid(config.file +
+                   ": server.api has no fixed port: say --url with the one that "
+                   "'postern serve' printed");
   }
   std::string address = api.address;
   if (address == "0.0.0.0") address = "127.0.0.1";
@@ -94,8 +97,8 @@ int refused(const Io& io, const Answer& answer) {
   const boost::json::value body = parse_or_null(answer.body);
   const auto* error = member_of(&body, "error");
   if (error == nullptr) {
-    io.err << "postern: the answer is " << answer.status << ", and not one of a gateway's API: "
-           << printable(answer.body.substr(0, 200)) << '\n';
+    io.err << "postern: the answer is " << answer.status
+           << ", and not one of a gateway's API: " << printable(answer.body.substr(0, 200)) << '\n';
     return kFailed;
   }
   io.err << "postern: " << answer.status << ' ' << printable(text_at(*error, "code")) << ": "
@@ -315,14 +318,18 @@ void add_send(CLI::App& app, Session& session) {
   many("--bcc", message.bcc, "A recipient whom the others don't see", "ADDRESS");
   many("--reply-to", message.reply_to, "Where answers go", "ADDRESS");
   command->add_option("--subject", message.subject, "The subject")->type_name("TEXT")->required();
-  auto* text = command->add_option("--text", message.text, "The message as text")->type_name("TEXT");
+  auto* text =
+      command->add_option("--text", message.text, "The message as text")->type_name("TEXT");
   auto* text_file =
-      command->add_option("--text-file", options->text_file, "The same from a file; -: standard input")
+      command
+          ->add_option("--text-file", options->text_file, "The same from a file; -: standard input")
           ->type_name("FILE")
           ->excludes(text);
-  auto* html = command->add_option("--html", message.html, "The message as HTML")->type_name("HTML");
+  auto* html =
+      command->add_option("--html", message.html, "The message as HTML")->type_name("HTML");
   auto* html_file =
-      command->add_option("--html-file", options->html_file, "The same from a file; -: standard input")
+      command
+          ->add_option("--html-file", options->html_file, "The same from a file; -: standard input")
           ->type_name("FILE")
           ->excludes(html);
   many("--attach", message.attachments, "A file to attach", "FILE");

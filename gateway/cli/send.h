@@ -23,9 +23,9 @@ struct Compose {
   std::vector<std::string> attachments;  // files
   std::vector<std::string> headers;      // "Name: value"
   std::vector<std::string> tags;
-  std::vector<std::string> metadata;     // "name=value"
-  std::string stream;                    // empty: the gateway's default
-  std::string provider_id;               // empty: the gateway chooses
+  std::vector<std::string> metadata;  // "name=value"
+  std::string stream;                 // empty: the gateway's default
+  std::string provider_id;            // empty: the gateway chooses
 };
 
 // The body of POST /v1/send. Reads the attachments. The error (invalid) names the flag; whether

@@ -49,9 +49,10 @@ TEST(Compose, LeavesOutWhatWasNotGiven) {
   message.has_text = true;
   const auto body = compose(message);
   ASSERT_TRUE(body);
-  EXPECT_EQ(boost::json::parse(*body),
-            boost::json::parse(
-                R"({"from": "a@example.com", "to": ["b@example.net"], "subject": "s", "text": ""})"));
+  EXPECT_EQ(
+      boost::json::parse(*body),
+      boost::json::parse(
+          R"({"from": "a@example.com", "to": ["b@example.net"], "subject": "s", "text": ""})"));
 }
 
 TEST(Compose, NamesTheFlagThatIsWrong) {
@@ -63,9 +64,15 @@ TEST(Compose, NamesTheFlagThatIsWrong) {
   const Case cases[] = {
       {[](Compose& m) { m.headers = {"no colon"}; }, "--header 'no colon'"},
       {[](Compose& m) { m.headers = {": empty"}; }, "--header ': empty'"},
-      {[](Compose& m) { m.headers = {"X-A: 1", "X-A: 2"}; }, "'X-A' is given twice"},
+      {[](Compose& m) {
+         m.headers = {"X-A: 1", "X-A: 2"};
+       },
+       "'X-A' is given twice"},
       {[](Compose& m) { m.metadata = {"novalue"}; }, "--metadata 'novalue'"},
-      {[](Compose& m) { m.metadata = {"a=1", "a=2"}; }, "'a' is given twice"},
+      {[](Compose& m) {
+         m.metadata = {"a=1", "a=2"};
+       },
+       "'a' is given twice"},
       {[](Compose& m) { m.attachments = {"does/not/exist"}; }, "--attach: does/not/exist"},
       {[](Compose& m) { m.subject = "\xff"; }, "UTF-8"},
   };
