@@ -199,7 +199,8 @@ void migrate(Session& session, const std::string& path, sdk::UnixMillis now) {
     if (version == 0) {
       session.execute("PRAGMA application_id=" + std::to_string(kApplicationId));
       session.execute(
-          "CREATE TABLE schema_version(version BIGINT PRIMARY KEY, applied_at BIGINT NOT NULL, "
+          "CREATE TABLE IF NOT EXISTS schema_version(version BIGINT PRIMARY KEY, applied_at BIGINT "
+          "NOT NULL, "
           "description TEXT NOT NULL)");
     }
     for (const char* statement : migration.statements) session.execute(statement);

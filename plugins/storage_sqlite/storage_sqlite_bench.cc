@@ -15,13 +15,17 @@ namespace {
 using namespace postern;
 using conformance::MessageParts;
 
-double cpu_seconds() {
+struct Cpu {
+  double user = 0;
+  double system = 0;
+};
+Cpu cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const auto seconds = [](const timeval& time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
   };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  return {seconds(usage.ru_utime), seconds(usage.ru_stime)};
 }
 
 class Meter {
@@ -29,15 +33,16 @@ class Meter {
   void report(const char* what, std::size_t units) const {
     const double wall =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-    const double cpu = cpu_seconds() - cpu_;
+    const Cpu cpu = cpu_seconds();
     const auto n = static_cast<double>(units);
-    std::printf("%-8s %7.1f us CPU a unit, %8.0f units/s by the wall clock\n", what, cpu / n * 1e6,
-                n / wall);
+    std::printf("%-8s %6.1f us of CPU a unit (%.1f user, %.1f system), %8.0f units/s\n", what,
+                (cpu.user - cpu_.user + cpu.system - cpu_.system) / n * 1e6,
+                (cpu.user - cpu_.user) / n * 1e6, (cpu.system - cpu_.system) / n * 1e6, n / wall);
   }
 
  private:
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-  double cpu_ = cpu_seconds();
+  Cpu cpu_ = cpu_seconds();
 };
 
 bool all_stored(const sdk::Stored<std::vector<sdk::UnitResult>>& results) {
