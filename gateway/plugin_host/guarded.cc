@@ -272,7 +272,7 @@ void GuardedAdapter::drain(sdk::Deadline deadline) {
 void GuardedAdapter::State::drain(const std::shared_ptr<State>& state, sdk::Deadline deadline) {
   if (state->draining.exchange(true)) return;
   // On a thread of its own: whether drain() comes back is the plugin's doing.
-  std::thread([state, deadline] {
+  std::thread thread([state, deadline] {
     try {
       state->adapter->drain(deadline);
     } catch (...) {
@@ -281,7 +281,7 @@ void GuardedAdapter::State::drain(const std::shared_ptr<State>& state, sdk::Dead
     const std::lock_guard lock(state->mutex);
     state->drained = true;
     state->ended.notify_all();
-  }).detach();
+  });
   const Deadlines::Time latest =
       std::max(state->guard->with_grace(deadline),
                state->guard->with_grace(std::chrono::steady_clock::now()));
@@ -290,7 +290,10 @@ void GuardedAdapter::State::drain(const std::shared_ptr<State>& state, sdk::Dead
     std::unique_lock lock(state->mutex);
     drained = state->ended.wait_until(lock, latest, [&] { return state->drained; });
   }
-  if (!drained) {
+  if (drained) {
+    thread.join();  // so that it is not the one to hold the last reference
+  } else {
+    thread.detach();
     state->guard->fault(PluginFault::never_answered, "drain", "did not return in time");
   }
   Deadlines::expire_all(state->guard->core(), state->guard.get());
