@@ -221,6 +221,7 @@ inline bool eventually(const std::function<bool()>& done) {
 
 class ServerTest : public testing::Test {
  protected:
+  void TearDown() override { server_.reset(); }  // before the clock of a derived fixture goes
   void start() {
     server_.emplace(options_, application_, *clock_, logger_);
     const auto started = server_->start();
