@@ -129,7 +129,7 @@ def test_a_provider_account_of_another_organization_looks_like_none(make_gateway
     account = gateway.client(one).send(a_message())["providerId"]
     answer = gateway.client(two).post("/v1/send", a_message(providerId=account))
     assert answer.status == 422
-    assert answer.issues == [("providerId", "provider_not_found")]
+    assert answer.issues == [("providerId", "no_active_provider")]
 
 
 def test_organizations_may_use_the_same_slugs(make_gateway, smtp_sink):

@@ -78,7 +78,8 @@ def test_every_answer_has_an_example_and_the_common_headers():
 def test_every_operation_has_the_errors_that_any_request_can_get():
     for path, method, operation in operations():
         public = operation.get("security") == []
-        wanted = {"400", "405", "413", "429", "500", "503"} | (set() if public else {"401", "403"})
+        wanted = {"400", "405", "408", "413", "417", "429", "431", "500", "501", "503", "505"}
+        wanted |= set() if public else {"401", "403"}
         if "requestBody" in operation:
             wanted |= {"415", "422"}
         assert wanted <= operation["responses"].keys(), f"{method} {path}"

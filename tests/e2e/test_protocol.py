@@ -262,7 +262,7 @@ def test_ambiguous_framing_is_answered_once_and_closed(client, fields):
             + fields + b"\r\n" + b"0\r\n\r\n" + hidden
         )
         answer = wire.read("POST", "/v1/send")
-        assert answer.status in (400, 413)
+        assert answer.status in (400, 413, 501)
         assert answer.closes
         assert wire.ended(), "the rest was taken for a request"
 
@@ -284,7 +284,7 @@ def test_what_is_no_request_gets_one_json_error_and_a_close(client, data):
     with client.wire() as wire:
         wire.send(data)
         answer = wire.read("GET", "/")
-        assert answer.status == 400
+        assert answer.status == (505 if b"HTTP/3.0" in data else 400)
         assert answer.closes
         assert wire.ended()
 
@@ -292,14 +292,14 @@ def test_what_is_no_request_gets_one_json_error_and_a_close(client, data):
 def test_a_header_section_above_16_kib_is_refused(client):
     with client.wire() as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 20_000 + b"\r\n\r\n")
-        assert wire.read("GET", "/").status in (400, 413)
+        assert wire.read("GET", "/").status == 431
         assert wire.ended()
 
 
 def test_more_than_a_hundred_headers_are_refused(client):
     with client.wire() as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 120 + b"\r\n")
-        assert wire.read("GET", "/").status == 400
+        assert wire.read("GET", "/").status == 431
         assert wire.ended()
 
 
@@ -307,10 +307,9 @@ def test_a_half_sent_head_is_given_up(make_gateway):
     gateway = make_gateway(changes={"server": {"limits": {"head_timeout": "200ms"}}})
     with gateway.client().wire() as wire:
         wire.send(b"GET / HTTP/1.1\r\nHos")
-        try:
-            assert wire.read("GET", "/").closes
-        except ConnectionEnded:
-            pass
+        answer = wire.read("GET", "/")
+        assert answer.status == 408
+        assert answer.closes
         assert wire.ended()
 
 
@@ -320,10 +319,9 @@ def test_a_half_sent_body_is_given_up(make_gateway):
     with client.wire() as wire:
         head = client.headers(b"", {"Content-Length": "100"})
         wire.send(encode("POST", "/v1/send", head, b'{"to":'))
-        try:
-            assert wire.read("POST", "/v1/send").status == 400
-        except ConnectionEnded:
-            pass
+        answer = wire.read("POST", "/v1/send")
+        assert answer.status == 408
+        assert answer.closes
         assert wire.ended()
 
 

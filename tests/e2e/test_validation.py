@@ -212,7 +212,7 @@ def test_validation_comes_before_what_is_impossible(client):
 def test_an_unknown_provider_id_is_422(client):
     answer = client.post("/v1/send", a_message(providerId=UUID))
     assert answer.status == 422
-    assert answer.issues == [("providerId", "provider_not_found")]
+    assert answer.issues == [("providerId", "no_active_provider")]
 
 
 def test_attachments_above_the_limit_are_refused_with_their_size(client):

@@ -14,10 +14,15 @@ DOCUMENT = pathlib.Path(__file__).resolve().parents[3] / "gateway" / "api" / "op
 ANYWHERE = {
     400: "BadRequest",
     404: "NotFound",
+    408: "RequestTimeout",
     413: "PayloadTooLarge",
+    417: "ExpectationFailed",
     429: "RateLimited",
+    431: "HeadersTooLarge",
     500: "InternalError",
+    501: "NotImplemented",
     503: "Unavailable",
+    505: "VersionNotSupported",
 }
 
 
@@ -73,7 +78,7 @@ class Contract:
                 found = operation["responses"].get(str(status))
                 assert found is not None, f"{method} {path} does not document {status}"
                 return self.resolve(found)
-            name = {405: "MethodNotAllowed"}.get(status)
+            name = "MethodNotAllowed" if status == 405 else None
         else:
             name = ANYWHERE.get(status)
         assert name is not None, f"{method} {path} is no operation, and yet answers {status}"

@@ -118,7 +118,9 @@ class Gateway:
                 },
                 "storage": {"plugin": "sqlite", "settings": {"path": "postern.db"}},
                 "secrets": {"master_key": "${file:master.key}"},
-                "rate_limits": {"send": "100000/s", "other": "100000/s"},
+                "rate_limits": {
+                    "send": "100000/s", "other": "100000/s", "unauthenticated": "100000/s",
+                },
                 "queue": {"poll": "50ms"},
                 "dispatch": {
                     "retry_first": "200ms",
