@@ -242,13 +242,13 @@ std::string why_invalid(const sdk::Op& op) {
   return checker.wrong;
 }
 
-std::string pack_tags(const std::vector<std::string>& tags) {
+std::string pack_strings(const std::vector<std::string>& tags) {
   std::string packed;
   for (const auto& tag : tags) packed += std::to_string(tag.size()) + ":" + tag;
   return packed;
 }
 
-std::vector<std::string> unpack_tags(std::string_view packed) {
+std::vector<std::string> unpack_strings(std::string_view packed) {
   std::vector<std::string> tags;
   while (!packed.empty()) {
     const auto colon = packed.find(':');

@@ -51,9 +51,9 @@ bool is_text(std::string_view value);
 // Empty: it can be stored. Else what is wrong, naming the field.
 std::string why_invalid(const sdk::Op& op);
 
-// Tags hold no newline that matters: each is length-prefixed.
-std::string pack_tags(const std::vector<std::string>& tags);
-std::vector<std::string> unpack_tags(std::string_view packed);
+// Several texts as one, each with its length before it, so that any character may be in them.
+std::string pack_strings(const std::vector<std::string>& tags);
+std::vector<std::string> unpack_strings(std::string_view packed);
 
 constexpr bool is_final(sdk::MessageStatus status) {
   switch (status) {

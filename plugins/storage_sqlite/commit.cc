@@ -270,7 +270,7 @@ class Applier {
     const Key organization{message.organization};
     const Key account{message.account};
     const Key template_id{message.template_id};
-    const std::string tags = pack_tags(message.tags);
+    const std::string tags = pack_strings(message.tags);
     {
       Statement insert{session_, kInsertMessage};
       insert << id << organization;

@@ -12,21 +12,13 @@ namespace {
 
 constexpr std::size_t kStepBytes = 8U << 20;  // a step with big bodies ends early
 
-// Several values as one text, each as its length, whether it was a BLOB, and its hexadecimal bytes:
-// keys may hold any character.
-std::string join(const std::vector<std::string>& parts) {
-  std::string joined;
-  for (const auto& part : parts) joined += std::to_string(part.size()) + ":" + part;
-  return joined;
-}
-
 class Walk {
  public:
   Walk(Session& session, const std::string& cursor, std::uint32_t limit, sdk::UnixMillis now)
       : session_(session), limit_(std::max(limit, 1U)), now_(now) {
     if (!cursor.empty()) {
       table_ = cursor[0];
-      key_ = unpack_tags(std::string_view{cursor}.substr(1));
+      key_ = unpack_strings(std::string_view{cursor}.substr(1));
     }
   }
 
@@ -56,7 +48,7 @@ class Walk {
                          .message = "this cursor is not one that iterate gave"}};
       }
       if (full_) {
-        result_.cursor = table_ + join(key_);
+        result_.cursor = table_ + pack_strings(key_);
         return result_;
       }
       static constexpr std::string_view kOrder = "dimewr";
@@ -150,7 +142,7 @@ class Walk {
     bool moved = false;
     for (std::size_t i = 0; i < recipients.size(); ++i) {
       if (recipients[i].provider_message_id.empty() || accounts[i] == message.account) continue;
-      // First without its id: it keeps the account it was stored with while the id stays the same.
+      // First without its id: a recipient keeps its account for as long as the id stays the same.
       sdk::UpdateMessage visit{.organization = message.organization,
                                .message_id = message.id,
                                .status = std::nullopt,

@@ -17,7 +17,7 @@ sdk::MessageRecord message_row(const Statement& row) {
           .sender_domain = row.get_text(9),
           .subject = row.get_text(10),
           .message_id_header = row.get_text(11),
-          .tags = unpack_tags(row.view(12)),
+          .tags = unpack_strings(row.view(12)),
           .template_id = unpack_key(row, 13),
           .metadata_json = row.get_text(14),
           .recipient_count = static_cast<std::uint32_t>(row.get_integer(15)),

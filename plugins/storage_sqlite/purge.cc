@@ -49,7 +49,7 @@ Found found_row(const Statement& row) {
   return {.seq = row.get_integer(0),
           .id = unpack_key(row, 1),
           .organization = unpack_key(row, 2),
-          .tags = unpack_tags(row.view(3))};
+          .tags = unpack_strings(row.view(3))};
 }
 
 void remove_body(Session& session, const Found& message) {

@@ -64,8 +64,6 @@ class Session {
   // Of the last INSERT, UPDATE or DELETE.
   [[nodiscard]] std::int64_t changes() const;
   [[nodiscard]] std::int64_t last_rowid() const;
-  // The steps of SQLite's virtual machine that the statements of this session took, for tests.
-  [[nodiscard]] sqlite_api::sqlite3* handle() const { return db_; }
 
  private:
   friend class Statement;
