@@ -139,6 +139,14 @@ TEST(Json, NamesLineAndColumnOfWhatIsMalformed) {
   EXPECT_NE(parsed.error().message.find("line 3, column 3"), std::string::npos) << parsed.error().message;
 }
 
+TEST(Json, RefusesAKeyThatStandsTwiceInOneObjectAndOnlyThere) {
+  const auto parsed = json::parse(R"({"a":{"b":1,"c":[{"b":2}],"b":3}})");
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().issues.front().path, "b");
+  EXPECT_EQ(parsed.error().issues.front().code, "duplicate_field");
+  EXPECT_TRUE(json::parse(R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})"));
+}
+
 TEST(Json, RefusesTrailingTextDeepNestingAndBadUtf8) {
   EXPECT_FALSE(json::parse("{} x"));
   EXPECT_FALSE(json::parse(std::string(1'000, '[')));
