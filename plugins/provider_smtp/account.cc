@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <future>
 #include <utility>
 
 namespace postern::smtp {
@@ -166,6 +167,19 @@ void Account::drain(sdk::Deadline deadline) {
   asio::post(engine_.io, [self = shared_from_this(), deadline] { self->start_drain(deadline); });
   std::unique_lock lock{mutex_};
   all_answered_.wait(lock, [&] { return outstanding_ == 0; });
+}
+
+void Account::stop() {
+  drain(steady_clock::now());
+  std::promise<void> stopped;
+  asio::post(engine_.io, [self = shared_from_this(), &stopped] {
+    self->abandon_all();
+    self->resolve_waiters_.clear();
+    self->queue_timer_.cancel();
+    self->drain_timer_.cancel();
+    stopped.set_value();
+  });
+  stopped.get_future().wait();
 }
 
 // ---------------------------------------------------------------- the queue

@@ -25,6 +25,8 @@ class Account : public ConnectionOwner, public std::enable_shared_from_this<Acco
               sdk::Completion done);
   void validate(sdk::Deadline deadline, std::function<void(sdk::Validation)> done);
   void drain(sdk::Deadline deadline);
+  // Drains at once and lets go of every connection, so that nothing refers to the account any more.
+  void stop();
 
   // ConnectionOwner; of the I/O thread, like all below.
   [[nodiscard]] const Config& config() const override { return config_; }

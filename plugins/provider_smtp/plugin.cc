@@ -14,7 +14,7 @@ namespace {
 class Adapter : public sdk::ProviderAdapter {
  public:
   explicit Adapter(std::shared_ptr<Account> account) : account_{std::move(account)} {}
-  ~Adapter() override { account_->drain(std::chrono::steady_clock::now()); }
+  ~Adapter() override { account_->stop(); }
   Adapter(const Adapter&) = delete;
   Adapter& operator=(const Adapter&) = delete;
 
