@@ -60,11 +60,15 @@ class Walk {
   }
 
  private:
-  [[nodiscard]] std::int64_t number_key() const {
+  // A part of the key of the row before; a copy, since key_ moves on while a statement that it is
+  // bound to runs. Empty at a table's begin, and in a cursor that is not ours.
+  [[nodiscard]] std::string part(std::size_t index) const {
+    return index < key_.size() ? key_[index] : std::string{};
+  }
+  [[nodiscard]] std::int64_t number_key(std::size_t index = 0) const {
+    const std::string text = part(index);
     std::int64_t value = 0;
-    if (!key_.empty()) {
-      std::from_chars(key_[0].data(), key_[0].data() + key_[0].size(), value);
-    }
+    std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
   }
   // After a row; true: the step is full.
@@ -97,10 +101,12 @@ class Walk {
   }
 
   void idempotency() {
+    const std::string scope = part(0);
+    const std::string name = part(1);
     Statement rows{session_,
                    "SELECT scope, key, request_hash, response, expires_at FROM idempotency "
                    "WHERE (scope, key) > (?, ?) AND expires_at > ? ORDER BY scope, key"};
-    rows.text(key_.empty() ? "" : key_[0]).text(key_.size() < 2 ? "" : key_[1]).integer(now_);
+    rows.text(scope).text(name).integer(now_);
     while (rows.step()) {
       sdk::ClaimIdempotency claim{.scope = rows.get_text(0),
                                   .key = rows.get_text(1),
@@ -166,10 +172,11 @@ class Walk {
 
   void events() {
     const bool first = key_.empty();
-    const Key message{first ? std::string_view{} : std::string_view{key_[0]}};
-    const Key id{first ? std::string_view{} : std::string_view{key_[2]}};
-    std::int64_t at = 0;
-    if (!first) std::from_chars(key_[1].data(), key_[1].data() + key_[1].size(), at);
+    const std::string after_message = part(0);
+    const std::string after_id = part(2);
+    const Key message{after_message};
+    const Key id{after_id};
+    const std::int64_t at = number_key(1);
     Statement rows{session_, first ? "SELECT " POSTERN_EVENT_COLUMNS
                                      " FROM event ORDER BY message, at, id"
                                    : "SELECT " POSTERN_EVENT_COLUMNS
@@ -192,9 +199,9 @@ class Walk {
 
   void work() {
     const bool first = key_.empty();
-    std::int64_t queue = 0;
-    if (!first) std::from_chars(key_[0].data(), key_[0].data() + key_[0].size(), queue);
-    const Key id{first ? std::string_view{} : std::string_view{key_[1]}};
+    const std::int64_t queue = number_key();
+    const std::string after_id = part(1);
+    const Key id{after_id};
     Statement rows{session_, first ? "SELECT " POSTERN_WORK_COLUMNS " FROM work ORDER BY queue, id"
                                    : "SELECT " POSTERN_WORK_COLUMNS
                                      " FROM work WHERE (queue, id) > (?, ?) ORDER BY queue, id"};
