@@ -41,7 +41,9 @@ class Load:
         self.gateway = gateway
         self.records = []
         self.accepted = 0
-        self.serving = threading.Event()
+        self.serving = threading.Condition()
+        self.life = -1  # of the gateway that serves, or the last one that did
+        self.alive = False
         self.ending = threading.Event()
         self.lock = threading.Lock()
         self.threads = [
@@ -53,11 +55,12 @@ class Load:
     def _client(self, number):
         connection = None
         for count in itertools.count():
-            while not self.serving.wait(0.1):
-                if self.ending.is_set():
-                    return
-            if self.ending.is_set():
+            life = self._wait_serving()
+            if life is None:
                 return
+            if connection is not None and connection.life != life:
+                connection.close()
+                connection = None
             id_ = f"{number}-{count}"
             recipient = f"user-{id_}@example.net"
             body = json.dumps({
@@ -70,6 +73,13 @@ class Load:
                     connection = http.client.HTTPConnection(
                         "127.0.0.1", self.gateway.port, timeout=PATIENCE
                     )
+                    connection.life = life
+                    connection.connect()
+            except OSError:
+                connection = None
+                self.lost(life)
+                continue  # nothing was sent
+            try:
                 connection.request(
                     "POST", "/v1/send", body,
                     {"Authorization": f"Bearer {self.gateway.key}",
@@ -85,14 +95,31 @@ class Load:
             except (OSError, http.client.HTTPException, ValueError):
                 # Killed before a whole answer: whether it was stored, nobody told this client.
                 status = message = None
-                if connection is not None:
-                    connection.close()
+                connection.close()
                 connection = None
+                self.lost(life)
             with self.lock:
                 self.records.append(
                     {"id": id_, "recipient": recipient, "status": status, "message": message}
                 )
                 self.accepted += status == 202
+
+    def serves(self, life):
+        """A gateway serves; clients go on."""
+        with self.serving:
+            self.life, self.alive = life, True
+            self.serving.notify_all()
+
+    def lost(self, life):
+        """A client saw that this gateway is gone: the others need not find out."""
+        with self.serving:
+            if self.life == life:
+                self.alive = False
+
+    def _wait_serving(self):
+        with self.serving:
+            self.serving.wait_for(lambda: self.alive or self.ending.is_set())
+            return None if self.ending.is_set() else self.life
 
     def wait_accepted(self, count):
         target = self.accepted + count
@@ -102,7 +129,9 @@ class Load:
         )
 
     def stop(self):
-        self.ending.set()
+        with self.serving:
+            self.ending.set()
+            self.serving.notify_all()
         for thread in self.threads:
             thread.join(PATIENCE)
             assert not thread.is_alive(), "a client hangs: its request was never answered"
@@ -128,14 +157,14 @@ def one_life(gateway, load, lives, point, randomness):
     gateway.launch(**environment)
     # At some points it may die before it serves: recovered work passes them as well.
     if gateway.wait_ready():
-        load.serving.set()
+        load.serves(len(lives))
         if point is None:
             load.wait_accepted(randomness.randint(1, 400))
             gateway.process.kill()
         else:
             load.wait_accepted(5)
     status = gateway.wait_end()
-    load.serving.clear()
+    load.lost(len(lives))
     if point is None:
         assert status == -9, f"ended with {status} before it was killed\n{gateway.log[-4000:]}"
     else:
@@ -190,7 +219,7 @@ def run(directory, arguments):
 
         lives.append({"started": time.monotonic(), "end": "stopped", "point": None})
         gateway.start()
-        load.serving.set()
+        load.serves(len(lives))
         load.wait_accepted(20)
         load.stop()
         eventually(
