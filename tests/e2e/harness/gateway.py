@@ -96,6 +96,7 @@ class Gateway:
         self.process = None
         self.port = self.admin_port = None
         self.environment = {}
+        self.before_exec = None  # called in the new process before it becomes the gateway
         self._lines = None
         if organizations is None:
             keys = [
@@ -187,6 +188,7 @@ class Gateway:
                 cwd=self.directory,
                 env={**os.environ, **self.environment, **environment},
                 start_new_session=True,
+                preexec_fn=self.before_exec,
             )
         process, lines = self.process, self._lines
 
