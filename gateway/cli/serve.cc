@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -42,7 +43,16 @@ sigset_t block_signals() {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is a failed write, and that has an answer
   return signals;
+}
+
+// The soft limit is a default for programs that use select(); this one does not.
+void raise_open_files() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
 }
 
 std::string host_and_port(const std::string& address, std::uint16_t port) {
@@ -214,6 +224,7 @@ class Gateway {
 int serve(const std::string& config_file) {
   // Many threads allocate little and free elsewhere: two arenas keep the resident size small.
   mallopt(M_ARENA_MAX, 2);
+  raise_open_files();
   const sigset_t signals = block_signals();
   queue::arm_crash_point();
   const Io io{std::cin, std::cout, std::cerr};

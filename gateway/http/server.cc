@@ -1,10 +1,15 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
+#include <netinet/in.h>
 #include <pistache/listener.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -41,6 +46,27 @@ bool is_address(const std::string& text) {
 Pistache::Address to_pistache(const std::string& address, std::uint16_t port) {
   const bool six = address.find(':') != std::string::npos;
   return {six ? '[' + address + ']' : address, Pistache::Port(port)};
+}
+
+// Pistache leaves a connection open that its accept thread took when no worker would look at it any
+// more; its client would wait until the process ends. All others on this port are closed by now, and
+// the kernel gives a port that is bound to no outgoing connection.
+void close_strays(std::uint16_t port) {
+  DIR* directory = ::opendir("/proc/self/fd");
+  if (directory == nullptr) return;
+  while (const dirent* entry = ::readdir(directory)) {
+    int fd = -1;
+    const std::string_view name{entry->d_name};
+    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
+    sockaddr_storage local{};
+    socklen_t size = sizeof local;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
+    in_port_t bound = 0;
+    if (local.ss_family == AF_INET) bound = reinterpret_cast<sockaddr_in&>(local).sin_port;
+    if (local.ss_family == AF_INET6) bound = reinterpret_cast<sockaddr_in6&>(local).sin6_port;
+    if (port != 0 && ntohs(bound) == port) ::close(fd);
+  }
+  ::closedir(directory);
 }
 
 }  // namespace
@@ -93,6 +119,7 @@ class Server::Impl {
     common_->census.wait_until_empty(std::chrono::steady_clock::time_point::max());
     listener_->shutdown();
     listener_.reset();  // joins the threads
+    close_strays(port_);
     port_ = 0;
     const std::lock_guard lock(mutex_);
     common_.reset();
