@@ -1,4 +1,4 @@
-"""The rules of the folders: which code may include what.
+"""The rules of the folders: which code may include what, and what documents name.
 
 The build enforces most of what modules of the gateway may see of each other, since each has an
 include root of its own. Headers of libraries are in the compiler's path for everybody, so their
@@ -32,8 +32,9 @@ TEST_FILES = re.compile(r"_test\.(cc|h)$|_fixture\.h$|/test_\w+\.(cc|h)$|^sdk-pl
 # The C library's and the kernel's own.
 SYSTEM = re.compile(
     r"(sys|netinet|arpa|net|linux)/\w+\.h"
-    r"|(dlfcn|elf|errno|fcntl|grp|link|malloc|netdb|poll|pthread|pwd|resolv|sched|signal|spawn|stdlib"
-    r"|string|syslog|termios|time|unistd)\.h"
+    r"|(cxxabi|dirent|dlfcn|elf|errno|execinfo|fcntl|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|limits"
+    r"|link|locale|malloc|math|netdb|poll|pthread|pwd|resolv|sched|semaphore|signal|spawn|stddef|stdint"
+    r"|stdio|stdlib|string|syslog|termios|time|unistd|utime)\.h"
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")', re.MULTILINE)
@@ -159,5 +160,30 @@ def purpose_problems(root):
             yield f"{folder.relative_to(root).as_posix()}: neither README.md nor a comment says what it is for"
 
 
+def documents(root):
+    yield from sorted(root.glob("*.md"))
+    for top in ("gateway", "plugins", "sdk-plugin", "config", "tests", "packaging"):
+        yield from sorted((root / top).rglob("*.md"))
+
+
+def document_problems(root):
+    """Links lead somewhere, and the files that the life of a message names are there."""
+    for path in documents(root):
+        document = path.relative_to(root).as_posix()
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        named = re.findall(r"\]\(([^)\s]+)\)", text)
+        if document == "gateway/README.md":
+            named += re.findall(r"`((?:\.\./)?[\w./]+\.(?:cc|h))`", text)
+        for name in named:
+            target = name.split("#")[0]
+            if target and "://" not in name and not (path.parent / target).exists():
+                yield f"{document}: names {name}, which is not there"
+
+
 def problems(root):
-    return [*include_problems(root), *cycle_problems(root), *purpose_problems(root)]
+    return [
+        *include_problems(root),
+        *cycle_problems(root),
+        *purpose_problems(root),
+        *document_problems(root),
+    ]

@@ -101,6 +101,14 @@ class Breaches(unittest.TestCase):
         self.write("gateway/auth/a.cc", "")
         self.expect("gateway/auth: neither README.md nor a comment")
 
+    def test_a_link_that_leads_nowhere(self):
+        self.write("config/README.md", "See [this](../gateway/base/a.cc) and [that](gone.md#part).\n")
+        self.expect("config/README.md: names gone.md#part, which is not there")
+
+    def test_a_step_of_the_life_of_a_message_without_its_file(self):
+        self.write("gateway/README.md", "1. Here: `base/a.cc`, then `base/gone.cc`.\n")
+        self.expect("gateway/README.md: names base/gone.cc, which is not there")
+
 
 if __name__ == "__main__":
     unittest.main()
