@@ -125,7 +125,7 @@ struct Config {
   } queue;
 
   struct Dispatch {
-    std::uint32_t account_concurrency = 20;  // calls at once to one account
+    std::uint32_t account_concurrency = 40;  // calls at once to one account, until recorded
     std::chrono::milliseconds attempt_timeout{300'000};
     std::chrono::milliseconds retry_first{60'000};  // backoff: first, doubling, up to retry_most
     std::chrono::milliseconds retry_most{3'600'000};

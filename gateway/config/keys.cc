@@ -236,7 +236,7 @@ constexpr std::array kKeys{
     Key{.section = "dispatch",
         .name = "account_concurrency",
         .type = Type::integer,
-        .fallback = "20",
+        .fallback = "40",
         .min = 1,
         .max = 10'000,
         .target = +[](Config& c) -> std::uint32_t& { return c.dispatch.account_concurrency; }},

@@ -119,9 +119,9 @@ void Dispatcher::run() {
     {
       std::unique_lock lock{mutex_};
       while (inbox_.empty()) {
-        if (stopping_ && in_flight_ == 0) break;
+        if (stopping_ && quiet()) break;
         auto until = next_wake();
-        if (stopping_) until = drained ? Time::max() : std::min(until, stop_at_);
+        if (stopping_) until = drained && clock_.monotonic() >= stop_at_ ? Time::max() : std::min(until, stop_at_);
         const auto now = clock_.monotonic();
         if (until <= now) break;
         waiting_ = true;
@@ -133,7 +133,7 @@ void Dispatcher::run() {
       }
       std::swap(inbox, inbox_);
       stopping = stopping_;
-      if (stopping && in_flight_ == 0 && inbox.empty()) break;
+      if (stopping && quiet() && inbox.empty()) break;
     }
     process(std::move(inbox));
     if (!stopping) {
@@ -153,7 +153,17 @@ void Dispatcher::run() {
   retired_.clear();
 }
 
+// Nothing is left to wait for. An outcome that storage does not take is waited for no longer than
+// the drain: its lease runs out, and the next start takes over.
+bool Dispatcher::quiet() const {
+  return calls_ == 0 && (unrecorded_ == 0 || clock_.monotonic() >= stop_at_);
+}
+
 void Dispatcher::process(Inbox inbox) {
+  for (const auto& name : inbox.finished) {
+    --lanes_[name].in_flight;
+    --unrecorded_;
+  }
   for (auto& message : inbox.opened) opened(std::move(message));
   for (const auto& organization : inbox.changed) {
     for (auto& [name, lane] : lanes_) {
@@ -297,14 +307,14 @@ void Dispatcher::start_attempt(const std::string& name, Lane& lane,
   attempt->delivery = std::move(delivery);
   queue::Delivery& held = *attempt->delivery;
   ++lane.in_flight;
-  ++in_flight_;
-  metrics_.deliveries_in_flight.set(in_flight_);
+  ++calls_;
+  metrics_.deliveries_in_flight.set(calls_);
 
   if (attempt->envelope.empty()) return complete(attempt, {});
   if (held.hold->until() - clock_.monotonic() < kLeaseMargin) {
     // Another gateway may hold it by now; this one must not send it.
     --lane.in_flight;
-    --in_flight_;
+    --calls_;
     const UnixMillis due = held.item.due;
     return queue_.give_back(std::move(attempt->delivery), due);
   }
@@ -346,7 +356,7 @@ void Dispatcher::call(std::shared_ptr<InFlight> attempt) {
   queue::Delivery& held = *attempt->delivery;
   if (!attempt->account) {  // its start could not be recorded
     --lanes_[attempt->lane].in_flight;
-    --in_flight_;
+    --calls_;
     return queue_.give_back(std::move(attempt->delivery), clock_.now() + 1'000);
   }
   if (!held.submission) {
@@ -427,9 +437,9 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
                           std::vector<sdk::Outcome> outcomes) {
   queue::Delivery& held = *attempt->delivery;
   Lane& lane = lanes_[attempt->lane];
-  --lane.in_flight;
-  --in_flight_;
-  metrics_.deliveries_in_flight.set(in_flight_);
+  --calls_;
+  ++unrecorded_;
+  metrics_.deliveries_in_flight.set(calls_);
   const UnixMillis now = clock_.now();
   const milliseconds age{std::max<std::int64_t>(0, now - held.message.created_at)};
 
@@ -604,7 +614,10 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
   // A held delivery is not expected back by time.
   if (due && *due == kNever) due.reset();
   queue_.finish(std::move(attempt->delivery), std::move(unit), due,
-                [](bool) { crash_point(CrashPoint::after_finish); });
+                [this, name = attempt->lane](bool) {
+                  crash_point(CrashPoint::after_finish);
+                  post([&](Inbox& inbox) { inbox.finished.push_back(name); });
+                });
 }
 
 }  // namespace postern::dispatch

@@ -50,8 +50,9 @@ class Dispatcher {
   // Its accounts may have new settings or be gone.
   void organization_changed(const std::string& organization);
 
-  // Starts nothing new, waits for the attempts in flight until `patience` is over, then asks the
-  // adapters to answer, and ends the thread. Every outcome was handed to the queue by then.
+  // Starts nothing new, waits for the attempts in flight and their recording until `patience` is
+  // over, then asks the adapters to answer, and ends the thread. Every outcome was handed to the
+  // queue by then.
   void drain(std::chrono::milliseconds patience);
 
  private:
@@ -71,6 +72,8 @@ class Dispatcher {
     std::string problem;       // why there is no account
     bool opening = false;
     bool stale = true;         // must be (re)opened before more is started
+    // Calls whose outcome is not durable yet: at most the account's concurrency, so that no more
+    // can be sent twice by a crash.
     std::uint32_t in_flight = 0;
     CircuitBreaker breaker;
     Time blocked_until{};      // breaker open or throttled; the queue is told
@@ -92,9 +95,11 @@ class Dispatcher {
     std::vector<Opened> opened;
     std::vector<std::shared_ptr<InFlight>> recorded;  // their start is durable, or is not
     std::vector<std::string> changed;
+    std::vector<std::string> finished;  // lanes, one entry for each outcome that is durable or lost
     bool ready = false;
     [[nodiscard]] bool empty() const {
-      return answered.empty() && opened.empty() && recorded.empty() && changed.empty() && !ready;
+      return answered.empty() && opened.empty() && recorded.empty() && changed.empty() && finished.empty() &&
+             !ready;
     }
   };
 
@@ -112,6 +117,7 @@ class Dispatcher {
   void block(const std::string& name, Lane& lane, Time until);
   void sweep_lanes();
   [[nodiscard]] Time next_wake() const;
+  [[nodiscard]] bool quiet() const;
   template <typename Add>
   void post(Add add);
 
@@ -135,7 +141,8 @@ class Dispatcher {
   // the thread's own
   std::unordered_map<std::string, Lane> lanes_;
   std::vector<std::shared_ptr<const OpenAccount>> retired_;
-  std::uint32_t in_flight_ = 0;
+  std::uint32_t calls_ = 0;       // open at a provider
+  std::uint32_t unrecorded_ = 0;  // answered, not durable yet
   std::thread thread_;
 };
 
