@@ -28,13 +28,15 @@ LIBRARIES = {
 }
 # Headers of libraries that only tests link.
 TEST_LIBRARIES = r"gtest/|gmock/|gmime/"
-TEST_FILES = re.compile(r"_test\.(cc|h)$|_fixture\.h$|/test_\w+\.(cc|h)$|^sdk-plugin/conformance/|^tests/")
+TEST_FILES = re.compile(
+    r"_test\.(cc|h)$|_fixture\.h$|/test_\w+\.(cc|h)$|^sdk-plugin/conformance/|^tests/"
+)
 # The C library's and the kernel's own.
 SYSTEM = re.compile(
     r"(sys|netinet|arpa|net|linux)/\w+\.h"
-    r"|(cxxabi|dirent|dlfcn|elf|errno|execinfo|fcntl|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|limits"
-    r"|link|locale|malloc|math|netdb|poll|pthread|pwd|resolv|sched|semaphore|signal|spawn|stddef|stdint"
-    r"|stdio|stdlib|string|syslog|termios|time|unistd|utime)\.h"
+    r"|(cxxabi|dirent|dlfcn|elf|errno|execinfo|fcntl|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes"
+    r"|limits|link|locale|malloc|math|netdb|poll|pthread|pwd|resolv|sched|semaphore|signal|spawn"
+    r"|stddef|stdint|stdio|stdlib|string|syslog|termios|time|unistd|utime)\.h"
 )
 STANDARD = re.compile(r"[a-z_0-9]+")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")', re.MULTILINE)
@@ -91,7 +93,8 @@ def check_own(file, header, root, graph):
     top, *rest = pathlib.PurePosixPath(file).parts
     beside = (root / file).parent / header
     if file.startswith("sdk-plugin/include/"):
-        return None if header.startswith("postern/sdk/") else f'"{header}": the SDK includes itself alone'
+        own = header.startswith("postern/sdk/")
+        return None if own else f'"{header}": the SDK includes itself alone'
     if header.startswith(("postern/sdk/", "postern/sdk_http/")) or beside.is_file():
         return None
     if top == "sdk-plugin":
@@ -125,10 +128,10 @@ def include_problems(root):
         text = path.read_text(encoding="utf-8")
         for match in INCLUDE.finditer(text):
             library, own = match[1], match[2]
-            if library and file.startswith("sdk-plugin/include/") and not STANDARD.fullmatch(library):
-                problem = f"<{library}>: the SDK includes the standard library alone"
-            elif library:
+            if library:
                 problem = check_library(file, library)
+                if file.startswith("sdk-plugin/include/") and not STANDARD.fullmatch(library):
+                    problem = f"<{library}>: the SDK includes the standard library alone"
             else:
                 problem = check_own(file, own, root, graph)
             if problem:
@@ -144,7 +147,7 @@ def cycle_problems(root):
 
 
 def purpose_problems(root):
-    """Every folder says what it is for: a README.md, or a comment at the head of its CMakeLists.txt."""
+    """Every folder says what it is for: a README.md, or a comment that heads its CMakeLists.txt."""
     folders = [root / name for name in ("gateway", "plugins", "sdk-plugin", "config", "tests")]
     folders += [
         path
@@ -157,7 +160,8 @@ def purpose_problems(root):
         if (folder / "README.md").is_file() or folder == root / "sdk-plugin" / "include":
             continue
         if not (lists.is_file() and lists.read_text(encoding="utf-8").startswith("#")):
-            yield f"{folder.relative_to(root).as_posix()}: neither README.md nor a comment says what it is for"
+            name = folder.relative_to(root).as_posix()
+            yield f"{name}: neither README.md nor a comment says what it is for"
 
 
 def documents(root):
