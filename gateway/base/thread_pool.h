@@ -12,7 +12,7 @@
 
 namespace postern {
 
-// Thread-safe. The destructor runs what is queued, then joins.
+// Thread-safe. The destructor stops it.
 class ThreadPool {
  public:
   ThreadPool(std::size_t threads, std::size_t max_queued);
@@ -20,9 +20,12 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // False when max_queued jobs wait already, or the pool is being destroyed: the caller answers
+  // False when max_queued jobs wait already, or the pool was stopped: the caller answers
   // that it is overloaded. A job must not throw.
   [[nodiscard]] bool run(std::function<void()> job);
+
+  // Runs what is queued, takes nothing more, and joins. Called by one thread.
+  void stop();
 
  private:
   void work();

@@ -175,6 +175,7 @@ class Gateway {
     queue_.stop();
     directory_.stop();
     committer_.stop();
+    readers_.stop();  // before anything ends that a queued job would touch
     admin_server_.stop(std::chrono::milliseconds{0});
   }
 

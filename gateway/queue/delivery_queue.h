@@ -77,7 +77,8 @@ struct DeliveryQueueOptions {
 
 class DeliveryQueue {
  public:
-  // References outlive the queue.
+  // References outlive the queue. It ends after stop(), and after committer and readers were
+  // stopped: their callbacks come here.
   DeliveryQueue(Committer& committer, sdk::Storage& storage, ThreadPool& readers,
                 const Clock& clock, sdk::Logger& logger, DeliveryQueueOptions options);
   ~DeliveryQueue();

@@ -16,6 +16,13 @@ class Deliveries : public testing::Test {
  protected:
   Deliveries() : readers_(1, 1000), committer_(storage_, logger_, {}) {}
 
+  ~Deliveries() override {
+    // What callbacks touch ends after those who call back.
+    if (queue_) queue_->stop();
+    committer_.stop();
+    readers_.stop();
+  }
+
   void start(DeliveryQueueOptions options) {
     options.node = "node";
     options.poll = milliseconds{20};
