@@ -170,14 +170,6 @@ void SendEmail::stored(const std::shared_ptr<Accepted>& accepted,
                  {"status", std::to_string(static_cast<int>(result->status))}});
     return accepted->answer.problem({ErrorKind::internal, "The message could not be stored", {}, {}});
   }
-  logger_.log(sdk::LogLevel::info, "accepted",
-              {{"request_id", accepted->answer.request_id()},
-               {"message_id", message.id},
-               {"organization", message.organization},
-               {"key_id", accepted->key_id},
-               {"provider_id", message.account},
-               {"recipients", std::to_string(message.recipient_count)}});
-
   if (accepted->shape == Shape::resource) {
     accepted->answer.json(201, message_answer({message, accepted->delivery.recipients, {accepted->queued}}));
   } else {
@@ -189,6 +181,14 @@ void SendEmail::stored(const std::shared_ptr<Accepted>& accepted,
                                                         {"suppressedCount", 0},
                                                         {"mode", message.test ? "test" : "live"}}));
   }
+  // The client has its answer; now the rest.
+  logger_.log(sdk::LogLevel::info, "accepted",
+              {{"request_id", accepted->answer.request_id()},
+               {"message_id", message.id},
+               {"organization", message.organization},
+               {"key_id", accepted->key_id},
+               {"provider_id", message.account},
+               {"recipients", std::to_string(message.recipient_count)}});
   metrics_.accept_seconds.observe(
       std::chrono::duration<double>(clock_.monotonic() - accepted->received).count());
   if (accepted->place && !result->fences.empty()) {

@@ -131,7 +131,8 @@ class Gateway {
         readers_(kReaderThreads, kReaderQueue),
         directory_(environment.storage(), readers_, environment.secrets(), environment.clock(),
                    logger_, {}),
-        committer_(environment.storage(), logger_, committer_options(config_.queue)),
+        committer_(environment.storage(), logger_, environment.metrics(),
+                   committer_options(config_.queue)),
         queue_(committer_, environment.storage(), readers_, environment.clock(), logger_,
                queue_options(config_)),
         accounts_(environment.plugins(), environment.services(), environment.guards(),
@@ -223,8 +224,8 @@ class Gateway {
 }  // namespace
 
 int serve(const std::string& config_file) {
-  // Many threads allocate little and free elsewhere: two arenas keep the resident size small.
-  mallopt(M_ARENA_MAX, 2);
+  // Threads allocate what others free: few arenas keep the resident size small.
+  mallopt(M_ARENA_MAX, 4);
   raise_open_files();
   const sigset_t signals = block_signals();
   queue::arm_crash_point();

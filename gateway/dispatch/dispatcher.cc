@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/ids.h"
+#include "base/thread_name.h"
 #include "dispatch/outbound.h"
 #include "queue/crash_point.h"
 #include "routing/routing.h"
@@ -23,6 +24,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kIdleAccount{300'000};   // an account unused for longer is closed
 constexpr milliseconds kFirstPause{1'000};      // of a throttled account that names no delay
 constexpr milliseconds kLongestPause{300'000};
+constexpr std::uint32_t kProbeLimit = 20;       // deliveries in memory while an account is probed
+constexpr milliseconds kOpenRetry{1'000};       // of an account that storage could not give
 constexpr milliseconds kLeaseMargin{2'000};     // of a lease that is left at the start of a call
 
 // "Held" deliveries wait for an event or the operator, not for time.
@@ -77,7 +80,10 @@ Dispatcher::Dispatcher(queue::DeliveryQueue& queue, queue::Committer& committer,
 Dispatcher::~Dispatcher() { drain(milliseconds{0}); }
 
 void Dispatcher::start() {
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = std::thread{[this] {
+    name_thread("dispatcher");
+    run();
+  }};
 }
 
 template <typename Add>
@@ -178,6 +184,7 @@ Dispatcher::Time Dispatcher::next_wake() const {
   Time next = clock_.monotonic() + kIdleAccount;
   for (const auto& [name, lane] : lanes_) {
     if (lane.blocked) next = std::min(next, lane.blocked_until);
+    if (lane.stale && !lane.opening) next = std::min(next, lane.open_at);
     if (lane.next_start != Time{} && lane.account && lane.account->rate > 0) {
       if (lane.next_start > clock_.monotonic()) next = std::min(next, lane.next_start);
     }
@@ -192,7 +199,11 @@ void Dispatcher::pump() {
   for (auto& [name, lane] : lanes_) {
     if (!lane.blocked || lane.blocked_until > now) continue;
     lane.blocked = false;
-    queue_.unblock(name);
+    // What was wrong with the account may have been mended outside (a file, a plugin's peer).
+    if (!lane.account) lane.stale = true;
+    const bool probing = lane.breaker.state(now) == CircuitBreaker::State::half_open;
+    lane.limited = probing;
+    queue_.unblock(name, probing ? kProbeLimit : 0);
   }
   for (const auto& ready : queue_.ready_lanes()) {
     const auto [found, added] = lanes_.try_emplace(ready.lane);
@@ -207,14 +218,17 @@ void Dispatcher::pump() {
 
 void Dispatcher::pump_lane(const std::string& name, Lane& lane) {
   lane.used_at = clock_.monotonic();
-  if (lane.stale && !lane.opening) open(name, lane);
+  if (lane.stale && !lane.opening && lane.used_at >= lane.open_at) open(name, lane);
   if (!lane.account && lane.problem.empty()) return;  // it is being opened
 
   while (!lane.blocked) {
     const auto now = clock_.monotonic();
     std::uint32_t room = lane.account ? lane.account->concurrency : 1;
     if (lane.breaker.state(now) == CircuitBreaker::State::half_open) room = 1;
-    if (lane.in_flight >= room) return;
+    if (lane.in_flight >= room) {
+      if (room == 1) give_up_old(name, lane);
+      return;
+    }
     if (lane.account && lane.account->rate > 0) {
       if (lane.next_start > now) return;
     }
@@ -256,9 +270,11 @@ void Dispatcher::opened(Opened message) {
     const Error& error = message.account.error();
     logger_.log(sdk::LogLevel::error, "a provider account can't be used",
                 {{"provider_id", message.lane}, {"error", error.message}});
-    // Storage that does not answer says nothing of the account: what was open stays in use.
-    if (error.kind == ErrorKind::unavailable && lane.account) {
+    // Storage that does not answer says nothing of the account: what was open stays in use, and
+    // what waits for it goes on waiting.
+    if (error.kind == ErrorKind::unavailable) {
       lane.stale = true;
+      lane.open_at = clock_.monotonic() + kOpenRetry;
       return;
     }
     if (lane.account) retired_.push_back(std::move(lane.account));
@@ -296,8 +312,8 @@ void Dispatcher::block(const std::string& name, Lane& lane, Time until) {
 
 // ---- attempts ----
 
-void Dispatcher::start_attempt(const std::string& name, Lane& lane,
-                               std::unique_ptr<queue::Delivery> delivery) {
+std::shared_ptr<Dispatcher::InFlight> Dispatcher::begin(const std::string& name, Lane& lane,
+                                                        std::unique_ptr<queue::Delivery> delivery) {
   auto attempt = std::make_shared<InFlight>();
   attempt->lane = name;
   attempt->account = lane.account;
@@ -305,11 +321,27 @@ void Dispatcher::start_attempt(const std::string& name, Lane& lane,
   attempt->envelope = unfinished(delivery->recipients);
   attempt->attempt_id = uuid_v7(clock_);
   attempt->delivery = std::move(delivery);
-  queue::Delivery& held = *attempt->delivery;
   ++lane.in_flight;
   ++calls_;
   metrics_.deliveries_in_flight.set(calls_);
+  return attempt;
+}
 
+// While an account is probed with one call at a time, the messages that are too old for it don't
+// wait for their turn: they fail now, with a reason.
+void Dispatcher::give_up_old(const std::string& name, Lane& lane) {
+  const UnixMillis oldest = clock_.now() - options_.retry.give_up_after.count();
+  while (auto delivery = queue_.take_older(name, oldest)) {
+    const auto attempt = begin(name, lane, std::move(delivery));
+    complete(attempt, same_for_all(attempt->envelope.size(), sdk::Verdict::unreachable,
+                                   "given up: the provider account could not be used for too long"));
+  }
+}
+
+void Dispatcher::start_attempt(const std::string& name, Lane& lane,
+                               std::unique_ptr<queue::Delivery> delivery) {
+  auto attempt = begin(name, lane, std::move(delivery));
+  queue::Delivery& held = *attempt->delivery;
   if (attempt->envelope.empty()) return complete(attempt, {});
   if (held.hold->until() - clock_.monotonic() < kLeaseMargin) {
     // Another gateway may hold it by now; this one must not send it.
@@ -319,6 +351,7 @@ void Dispatcher::start_attempt(const std::string& name, Lane& lane,
     return queue_.give_back(std::move(attempt->delivery), due);
   }
   if (!attempt->account) {
+    attempt->called = true;
     return complete(attempt, same_for_all(attempt->envelope.size(), sdk::Verdict::refused,
                                           lane.problem));
   }
@@ -380,6 +413,7 @@ void Dispatcher::call(std::shared_ptr<InFlight> attempt) {
   details.number = attempt->number;
   details.deadline = clock_.monotonic() + options_.attempt_timeout;
   details.cancel = held.hold->lost();
+  attempt->called = true;
   crash_point(CrashPoint::before_send);
   sdk::ProviderAdapter& adapter = *attempt->account->adapter;
   adapter.send(std::move(message), details,
@@ -430,7 +464,9 @@ void Dispatcher::judge_account(const std::string& name, Lane& lane,
   // An answer that never came says nothing good of the account.
   const bool any_ambiguous = std::any_of(outcomes.begin(), outcomes.end(),
                                          [](const sdk::Outcome& o) { return o.ambiguous; });
-  if (!any_ambiguous) lane.breaker.succeeded();
+  if (any_ambiguous) return;
+  lane.breaker.succeeded();
+  if (std::exchange(lane.limited, false)) queue_.unblock(name);
 }
 
 void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
@@ -478,7 +514,7 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
     if (decision.action == Action::hold) fate = Action::hold;
     if (decision.action == Action::retry && fate == Action::fail_over) fate = Action::retry;
   }
-  if (!outcomes.empty()) judge_account(attempt->lane, lane, outcomes);
+  if (attempt->called && !outcomes.empty()) judge_account(attempt->lane, lane, outcomes);
 
   // The delivery.
   queue::DeliveryState state = held.state;

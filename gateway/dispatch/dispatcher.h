@@ -65,6 +65,7 @@ class Dispatcher {
     std::string attempt_id;
     std::uint32_t number = 1;
     std::string lane;
+    bool called = false;  // the provider was asked: its answer says something of the account
   };
   struct Lane {
     std::string organization;
@@ -72,12 +73,14 @@ class Dispatcher {
     std::string problem;       // why there is no account
     bool opening = false;
     bool stale = true;         // must be (re)opened before more is started
+    Time open_at{};            // not before
     // Calls whose outcome is not durable yet: at most the account's concurrency, so that no more
     // can be sent twice by a crash.
     std::uint32_t in_flight = 0;
     CircuitBreaker breaker;
     Time blocked_until{};      // breaker open or throttled; the queue is told
     bool blocked = false;
+    bool limited = false;      // the queue holds few of its deliveries, until a probe succeeds
     std::uint32_t throttles = 0;  // in a row
     Time next_start{};         // by the account's rate
     Time used_at{};
@@ -111,6 +114,9 @@ class Dispatcher {
   void opened(Opened message);
   void start_attempt(const std::string& name, Lane& lane,
                      std::unique_ptr<queue::Delivery> delivery);
+  std::shared_ptr<InFlight> begin(const std::string& name, Lane& lane,
+                                  std::unique_ptr<queue::Delivery> delivery);
+  void give_up_old(const std::string& name, Lane& lane);
   void call(std::shared_ptr<InFlight> call);
   void complete(const std::shared_ptr<InFlight>& call, std::vector<sdk::Outcome> outcomes);
   void judge_account(const std::string& name, Lane& lane, const std::vector<sdk::Outcome>& outcomes);

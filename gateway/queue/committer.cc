@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/thread_name.h"
 #include "queue/crash_point.h"
 
 namespace postern::queue {
@@ -60,8 +61,12 @@ std::vector<std::string> precondition_keys(const sdk::Unit& unit) {
   return keys;
 }
 
-Committer::Committer(sdk::Storage& storage, sdk::Logger& logger, CommitterOptions options)
-    : storage_(storage), logger_(logger), options_(options), thread_([this] { run(); }) {}
+Committer::Committer(sdk::Storage& storage, sdk::Logger& logger, telemetry::Metrics& metrics,
+                     CommitterOptions options)
+    : storage_(storage), logger_(logger), metrics_(metrics), options_(options), thread_([this] {
+        name_thread("committer");
+        run();
+      }) {}
 
 Committer::~Committer() { stop(); }
 
@@ -104,11 +109,6 @@ void Committer::run_as_writer(std::function<void(sdk::Storage&)> job) {
     notify = std::exchange(waiting_, false);
   }
   if (notify) changed_.notify_one();
-}
-
-CommitterStats Committer::stats() const {
-  const std::lock_guard lock{mutex_};
-  return stats_;
 }
 
 void Committer::stop() {
@@ -179,23 +179,20 @@ void Committer::commit_group(std::vector<Pending> group) {
     units.reserve(group.size());
     for (Pending& each : group) units.push_back(std::move(each.unit));
     crash_point(CrashPoint::before_commit);
+    const auto began = std::chrono::steady_clock::now();
     auto stored = storage_.commit(units);
+    metrics_.commit_seconds.observe(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
     crash_point(CrashPoint::after_commit);
 
     if (stored && stored->size() == group.size()) {
       failing_ = false;
-      {
-        const std::lock_guard lock{mutex_};
-        ++stats_.groups;
-        stats_.units += group.size();
-      }
+      metrics_.commits_stored.add();
+      metrics_.commit_group_size.observe(static_cast<double>(group.size()));
       for (std::size_t i = 0; i < group.size(); ++i) group[i].done(std::move((*stored)[i]));
       return;
     }
-    {
-      const std::lock_guard lock{mutex_};
-      ++stats_.failures;
-    }
+    metrics_.commits_failed.add();
     if (!stored && stored.error().kind == sdk::StorageError::Kind::invalid &&
         stored.error().unit < group.size()) {
       // One unit's impossible value fails that unit alone; the others are tried again without it.

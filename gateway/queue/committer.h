@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "postern/sdk/host.h"
 #include "postern/sdk/storage.h"
+#include "telemetry/metrics.h"
 
 namespace postern::queue {
 
@@ -24,12 +25,6 @@ struct CommitterOptions {
   std::uint64_t pending_bytes = 256ULL << 20;
 };
 
-struct CommitterStats {
-  std::uint64_t groups = 0;  // commits that were stored
-  std::uint64_t units = 0;   // units that were in them
-  std::uint64_t failures = 0;
-};
-
 // Thread-safe. Callbacks run on the committer's thread, in the order of submission within a group,
 // after the commit is durable or has failed; they must be short and must not throw.
 class Committer {
@@ -38,8 +33,9 @@ class Committer {
   // known: the message says which), or internal (this unit's own values can't be stored).
   using OnStored = std::function<void(Result<sdk::UnitResult>)>;
 
-  // `storage` and `logger` outlive the committer.
-  Committer(sdk::Storage& storage, sdk::Logger& logger, CommitterOptions options);
+  // References outlive the committer.
+  Committer(sdk::Storage& storage, sdk::Logger& logger, telemetry::Metrics& metrics,
+            CommitterOptions options);
   ~Committer();
   Committer(const Committer&) = delete;
   Committer& operator=(const Committer&) = delete;
@@ -56,7 +52,6 @@ class Committer {
 
   // True while the last commit failed, until one works again. Readiness shows it.
   [[nodiscard]] bool failing() const { return failing_.load(std::memory_order_relaxed); }
-  [[nodiscard]] CommitterStats stats() const;
 
   // Commits what waits, then ends the thread.
   void stop();
@@ -74,6 +69,7 @@ class Committer {
 
   sdk::Storage& storage_;
   sdk::Logger& logger_;
+  telemetry::Metrics& metrics_;
   CommitterOptions options_;
 
   mutable std::mutex mutex_;
@@ -83,7 +79,6 @@ class Committer {
   std::uint64_t pending_bytes_ = 0;
   bool stopping_ = false;
   bool waiting_ = false;  // the thread sleeps: only then is a notification needed
-  CommitterStats stats_;
   std::atomic<bool> failing_{false};
   std::thread thread_;
 };

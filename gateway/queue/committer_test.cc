@@ -36,6 +36,7 @@ class GroupCommitter : public testing::Test {
   }
   MemoryStorage storage_;
   SilentLogger logger_;
+  telemetry::Metrics metrics_;
   std::promise<void> entered_;
   std::promise<void> release_;
   bool held_ = false;
@@ -43,7 +44,7 @@ class GroupCommitter : public testing::Test {
 
 TEST_F(GroupCommitter, StoresAllThatWaitInOneCommit) {
   hold_commits();
-  Committer committer{storage_, logger_, {}};
+  Committer committer{storage_, logger_, metrics_, {}};
   std::latch done{51};
   const auto count = [&](const Result<sdk::UnitResult>& result) {
     EXPECT_TRUE(result);
@@ -55,7 +56,7 @@ TEST_F(GroupCommitter, StoresAllThatWaitInOneCommit) {
   release_.set_value();
   done.wait();
   EXPECT_EQ(storage_.commits, 2);
-  EXPECT_EQ(committer.stats().units, 51U);
+  EXPECT_EQ(storage_.rows(), 51U);
 }
 
 TEST_F(GroupCommitter, AcksNobodyWhenSyncFails) {
@@ -63,7 +64,7 @@ TEST_F(GroupCommitter, AcksNobodyWhenSyncFails) {
     storage_.before_commit = [kind](std::span<const sdk::Unit>) {
       return std::optional<sdk::StorageError>{{kind, "disk full", 0, 0}};
     };
-    Committer committer{storage_, logger_, {}};
+    Committer committer{storage_, logger_, metrics_, {}};
     std::promise<Result<sdk::UnitResult>> answer;
     ASSERT_TRUE(committer.try_submit(message("a"), 4, [&](Result<sdk::UnitResult> result) {
       answer.set_value(std::move(result));
@@ -89,7 +90,7 @@ TEST_F(GroupCommitter, FailsOnlyTheUnitWhoseValueStorageRefuses) {
     }
     return std::nullopt;
   };
-  Committer committer{storage_, logger_, {}};
+  Committer committer{storage_, logger_, metrics_, {}};
   std::latch done{5};
   std::mutex mutex;
   std::map<std::string, bool> stored;
@@ -114,7 +115,7 @@ TEST_F(GroupCommitter, RefusesMoreThanItMayHoldAndNeverAnOutcome) {
   CommitterOptions options;
   options.pending_units = 2;
   options.pending_bytes = 100;
-  Committer committer{storage_, logger_, options};
+  Committer committer{storage_, logger_, metrics_, options};
   std::latch done{4};
   const auto count = [&](const Result<sdk::UnitResult>&) { done.count_down(); };
   ASSERT_TRUE(committer.try_submit(message("held"), 1, count));
@@ -132,7 +133,7 @@ TEST_F(GroupCommitter, RefusesMoreThanItMayHoldAndNeverAnOutcome) {
 TEST_F(GroupCommitter, NeverPutsUnitsThatShareAPreconditionInOneCommit) {
   hold_commits();
   std::vector<std::vector<std::string>> groups;
-  Committer committer{storage_, logger_, {}};
+  Committer committer{storage_, logger_, metrics_, {}};
   std::latch done{4};
   const auto count = [&](const Result<sdk::UnitResult>&) { done.count_down(); };
   const auto finish = [&](const char* id) {
@@ -156,7 +157,7 @@ TEST_F(GroupCommitter, NeverPutsUnitsThatShareAPreconditionInOneCommit) {
 TEST_F(GroupCommitter, CommitsWhatWaitsBeforeItStops) {
   std::atomic<int> stored{0};
   {
-    Committer committer{storage_, logger_, {}};
+    Committer committer{storage_, logger_, metrics_, {}};
     for (int i = 0; i < 100; ++i) {
       ASSERT_TRUE(committer.try_submit(message(std::to_string(i)), 1,
                                        [&](const Result<sdk::UnitResult>& r) { stored += r ? 1 : 0; }));

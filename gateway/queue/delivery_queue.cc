@@ -1,9 +1,12 @@
 #include "queue/delivery_queue.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "base/ids.h"
+#include "base/thread_name.h"
 #include "queue/crash_point.h"
 
 namespace postern::queue {
@@ -52,7 +55,10 @@ Result<Done> DeliveryQueue::start(std::function<void()> on_ready) {
                 {{"deliveries", std::to_string(*recovered)}});
   }
   count_depth();
-  thread_ = std::thread{[this] { run(); }};
+  thread_ = std::thread{[this] {
+    name_thread("queue");
+    run();
+  }};
   return Done{};
 }
 
@@ -87,6 +93,9 @@ void DeliveryQueue::stop() {
 std::uint32_t DeliveryQueue::lane_limit() const {
   return std::max<std::uint32_t>(1, options_.ready_messages / 4 * 3);
 }
+std::uint32_t DeliveryQueue::limit_of(const Lane& lane) const {
+  return lane.limit == 0 ? lane_limit() : std::min(lane.limit, lane_limit());
+}
 
 std::optional<DeliveryQueue::Place> DeliveryQueue::reserve(const std::string& lane_name,
                                                            std::uint64_t bytes) {
@@ -94,7 +103,7 @@ std::optional<DeliveryQueue::Place> DeliveryQueue::reserve(const std::string& la
   if (stopping_ || held_ >= options_.ready_messages) return std::nullopt;
   if (held_bytes_ != 0 && held_bytes_ + bytes > options_.ready_bytes) return std::nullopt;
   Lane& lane = lanes_[lane_name];
-  if (lane.held >= lane_limit() || lane.blocked_until > now()) return std::nullopt;
+  if (lane.held >= limit_of(lane) || lane.blocked_until > now()) return std::nullopt;
   ++lane.held;
   ++held_;
   held_bytes_ += bytes;
@@ -140,12 +149,15 @@ void DeliveryQueue::make_ready(std::unique_ptr<Delivery> delivery) {
 void DeliveryQueue::expect(UnixMillis due) {
   ++queued_since_;
   const std::lock_guard lock{mutex_};
+  bool news = false;
   if (due <= clock_.now()) {
-    storage_may_have_more_ = true;
+    news = !std::exchange(storage_may_have_more_, true);
   } else if (next_due_ == 0 || due < next_due_) {
     next_due_ = due;
+    news = true;
   }
-  changed_.notify_one();
+  // Called for every message that is stored unleased: the thread is woken only to do something.
+  if (news && !leasing_ && has_room()) changed_.notify_one();
 }
 
 bool DeliveryQueue::full() const {
@@ -179,6 +191,23 @@ std::unique_ptr<Delivery> DeliveryQueue::take(const std::string& lane_name) {
   return nullptr;
 }
 
+std::unique_ptr<Delivery> DeliveryQueue::take_older(const std::string& lane_name,
+                                                    UnixMillis created_before) {
+  const std::lock_guard lock{mutex_};
+  const auto lane = lanes_.find(lane_name);
+  if (lane == lanes_.end()) return nullptr;
+  for (auto& ready : lane->second.ready) {
+    const auto found = std::find_if(ready.begin(), ready.end(), [&](const auto& delivery) {
+      return delivery->message.created_at < created_before;
+    });
+    if (found == ready.end()) continue;
+    auto delivery = std::move(*found);
+    ready.erase(found);
+    return delivery;
+  }
+  return nullptr;
+}
+
 void DeliveryQueue::block(const std::string& lane_name, steady_clock::time_point until) {
   std::vector<std::unique_ptr<Delivery>> waiting;
   {
@@ -194,11 +223,14 @@ void DeliveryQueue::block(const std::string& lane_name, steady_clock::time_point
     const UnixMillis due = delivery->item.due;
     give_back(std::move(delivery), due);
   }
+  trim(waiting.size());
 }
 
-void DeliveryQueue::unblock(const std::string& lane_name) {
+void DeliveryQueue::unblock(const std::string& lane_name, std::uint32_t limit) {
   const std::lock_guard lock{mutex_};
-  lanes_[lane_name].blocked_until = {};
+  Lane& lane = lanes_[lane_name];
+  lane.blocked_until = {};
+  lane.limit = limit;
   storage_may_have_more_ = true;
   changed_.notify_one();
 }
@@ -219,6 +251,12 @@ void DeliveryQueue::finish(std::unique_ptr<Delivery> delivery, sdk::Unit unit,
         release_place(lane, bytes);
         done(stored);
       });
+}
+
+// Returns the memory of deliveries that went back to storage to the system: the heap would keep it.
+void DeliveryQueue::trim(std::size_t given_back) {
+  static constexpr std::size_t kWorthIt = 200;
+  if (given_back >= kWorthIt) ::malloc_trim(0);
 }
 
 void DeliveryQueue::give_back(std::unique_ptr<Delivery> delivery, UnixMillis due) {
@@ -350,11 +388,13 @@ void DeliveryQueue::lease_once() {
     for (auto it = lanes_.begin(); it != lanes_.end();) {
       const Lane& lane = it->second;
       const bool blocked = lane.blocked_until > at;
-      if (!blocked && lane.held == 0 && lane.ready[0].empty() && lane.ready[1].empty()) {
+      if (!blocked && lane.limit == 0 && lane.held == 0 && lane.ready[0].empty() &&
+          lane.ready[1].empty()) {
         it = lanes_.erase(it);  // nothing to remember of it
         continue;
       }
-      const std::uint32_t quota = blocked || lane.held >= lane_limit() ? 0 : lane_limit() - lane.held;
+      const std::uint32_t limit = limit_of(lane);
+      const std::uint32_t quota = blocked || lane.held >= limit ? 0 : limit - lane.held;
       request.lane_quotas.emplace_back(it->first, quota);
       ++it;
     }

@@ -118,9 +118,12 @@ class DeliveryQueue {
   [[nodiscard]] std::vector<ReadyLane> ready_lanes() const;
   // The next delivery of the lane: transactional before bulk, then oldest first. Null: nothing.
   std::unique_ptr<Delivery> take(const std::string& lane);
+  // The next ready one whose message was accepted before `created_before`. Null: none.
+  std::unique_ptr<Delivery> take_older(const std::string& lane, UnixMillis created_before);
   // Nothing of this lane is leased or born ready before `until`; what is ready goes back to storage.
   void block(const std::string& lane, std::chrono::steady_clock::time_point until);
-  void unblock(const std::string& lane);
+  // `limit` above 0: from now on at most so many are held at once (an account that is probed).
+  void unblock(const std::string& lane, std::uint32_t limit = 0);
 
   // Ends the hold after its attempt: `unit` begins with the FinishWork or RescheduleWork of this
   // work item, whose fence is filled in here. Kept and tried again while storage is unavailable;
@@ -141,6 +144,7 @@ class DeliveryQueue {
   struct Lane {
     std::deque<std::unique_ptr<Delivery>> ready[2];  // by priority
     std::uint32_t held = 0;  // places: ready, being committed, or being sent
+    std::uint32_t limit = 0;  // 0: lane_limit()
     std::chrono::steady_clock::time_point blocked_until{};
   };
 
@@ -156,7 +160,9 @@ class DeliveryQueue {
                            std::function<void(bool)> done);
   void forget(const std::string& work_id);
   [[nodiscard]] std::uint32_t lane_limit() const;
+  [[nodiscard]] std::uint32_t limit_of(const Lane& lane) const;
   [[nodiscard]] bool has_room() const;
+  static void trim(std::size_t given_back);
   [[nodiscard]] std::chrono::steady_clock::time_point now() const { return clock_.monotonic(); }
 
   Committer& committer_;

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 
 class Deliveries : public testing::Test {
  protected:
-  Deliveries() : readers_(1, 1000), committer_(storage_, logger_, {}) {}
+  Deliveries() : readers_(1, 1000), committer_(storage_, logger_, metrics_, {}) {}
 
   ~Deliveries() override {
     // What callbacks touch ends after those who call back.
@@ -66,6 +66,7 @@ class Deliveries : public testing::Test {
 
   MemoryStorage storage_;
   SilentLogger logger_;
+  telemetry::Metrics metrics_;
   SystemClock clock_;
   ThreadPool readers_;
   Committer committer_;
@@ -134,6 +135,16 @@ TEST_F(Deliveries, GivesABlockedLaneBackAndLeasesNothingOfItMeanwhile) {
   EXPECT_TRUE(next("lane"));
 }
 
+TEST_F(Deliveries, HoldsFewOfALaneThatIsProbed) {
+  for (int i = 0; i < 50; ++i) store("m" + std::to_string(i), "lane");
+  start({});
+  ASSERT_TRUE(next("lane"));
+  queue_->block("lane", clock_.monotonic() + std::chrono::hours{1});
+  queue_->unblock("lane", 3);
+  ASSERT_TRUE(next("lane"));
+  EXPECT_LE(queue_->depth().held, 4U) << "the one that was taken before, and three";
+}
+
 TEST_F(Deliveries, SendsTransactionalMailBeforeBulk) {
   DeliveryQueueOptions options;
   start(options);
@@ -150,6 +161,22 @@ TEST_F(Deliveries, SendsTransactionalMailBeforeBulk) {
   EXPECT_EQ(queue_->take("lane")->item.id, "receipt");
   EXPECT_EQ(queue_->take("lane")->item.id, "bulk0");
   EXPECT_EQ(queue_->take("lane")->item.id, "bulk1");
+}
+
+TEST_F(Deliveries, FindsThoseThatAreTooOldAndLeavesTheOthers) {
+  start({});
+  for (const auto& [id, created] : {std::pair{"new", 2'000}, {"old", 500}, {"newer", 3'000}}) {
+    auto place = queue_->reserve("lane", 1);
+    ASSERT_TRUE(place);
+    Delivery delivery;
+    delivery.item.id = id;
+    delivery.item.lane = "lane";
+    delivery.message.created_at = created;
+    queue_->push(std::move(*place), std::move(delivery), 1, clock_.monotonic());
+  }
+  EXPECT_EQ(queue_->take_older("lane", 1'000)->item.id, "old");
+  EXPECT_FALSE(queue_->take_older("lane", 1'000));
+  EXPECT_EQ(queue_->take("lane")->item.id, "new");
 }
 
 TEST_F(Deliveries, RecordsAnOutcomeOnceStorageIsBack) {

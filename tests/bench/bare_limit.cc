@@ -189,7 +189,7 @@ int main(int argc, char** argv) {
   auto storage = plugin_host::open_storage(*plugin, options, services, guards);
   if (!storage) return fail(storage.error().message);
 
-  queue::Committer committer{**storage, logger, {}};
+  queue::Committer committer{**storage, logger, metrics, {}};
   BareAccept application{committer, clock, argc > 4 ? std::atoll(argv[4]) : 0};
   http::ServerOptions listener;
   if (argc > 3) listener.workers = static_cast<std::uint32_t>(std::atoi(argv[3]));

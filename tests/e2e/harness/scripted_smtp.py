@@ -216,7 +216,7 @@ class Session:
 
 
 class ScriptedSmtp:
-    def __init__(self, tls=None, implicit_tls=False, name="peer.example.net"):
+    def __init__(self, tls=None, implicit_tls=False, name="peer.example.net", port=0):
         self.tls = tls
         self.implicit_tls = implicit_tls
         self.name = name
@@ -232,7 +232,7 @@ class ScriptedSmtp:
         self.released = threading.Event()
         self.released.set()
         self._ids = 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
