@@ -1,8 +1,10 @@
 """A real Postfix, and Dovecot for its SASL, with directories of their own; relays to a sink."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 from .certificates import Authority
@@ -98,6 +100,14 @@ service stats {{
 """
 
 
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
 class Postfix:
     """STARTTLS and AUTH are required of clients; `authority` is whom they must trust."""
 
@@ -155,8 +165,19 @@ class Postfix:
     def read_log(self):
         return (self.root / "log").read_text(errors="replace")
 
+    def _master(self):
+        """Postfix's master: a process of its own, which outlives `postfix start-fg`."""
+        file = self.root / "queue" / "pid" / "master.pid"
+        return int(file.read_text()) if file.exists() and file.read_text().strip() else None
+
     def stop(self):
+        master = self._master()
+        if master is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(master, signal.SIGTERM)
         for process in (self.process, self.dovecot):
             if process is not None and process.poll() is None:
                 process.terminate()
                 process.wait(30)
+        if master is not None:
+            eventually(lambda: not alive(master), "Postfix ends")
