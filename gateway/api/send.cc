@@ -69,6 +69,8 @@ struct SendEmail::Accepted {
 
 void SendEmail::operator()(Call call, Shape shape) {
   const auth::Principal& caller = *call.principal;
+  auto submission = submission::parse(call.body, limits_);  // every issue, not the first
+  if (!submission) return call.answer.problem(submission.error());
   if (call.head->has_header("idempotency-key")) {
     return call.answer.problem({ErrorKind::impossible,
                                 "Request can't be fulfilled",
@@ -76,8 +78,6 @@ void SendEmail::operator()(Call call, Shape shape) {
                                   "Idempotency keys are not supported by this gateway yet"}},
                                 {}});
   }
-  auto submission = submission::parse(call.body, limits_);  // every issue, not the first
-  if (!submission) return call.answer.problem(submission.error());
 
   const std::string sender_domain{mail::domain_of(submission->from.address)};
   if (auto allowed = caller.check_sender_domain(sender_domain); !allowed) {
