@@ -598,7 +598,7 @@ sdk::Stored<std::vector<UnitResult>> SqliteStorage::commit(std::span<const sdk::
       Applier applier{session, host_.clock.now()};
       bool clean = true;
       for (std::size_t u = 0; u < units.size() && clean; ++u) {
-        clean = apply_unit(session, applier, units[u], u, savepoints && units[u].ops.size() > 0,
+        clean = apply_unit(session, applier, units[u], u, savepoints && !units[u].ops.empty(),
                            results[u]);
       }
       if (clean) break;
