@@ -64,7 +64,10 @@ void Admin::handle(http::Request request, http::Reply reply) {
 }
 
 void Admin::ready(const http::Reply& reply) {
-  const bool storage = storage_.ping().ok() && !committer_.failing();
+  const bool pings = storage_.ping().ok();
+  // On an idle gateway no commit would ever show that storage works again: an empty one does.
+  if (pings && committer_.failing()) committer_.submit({}, [](const Result<sdk::UnitResult>&) {});
+  const bool storage = pings && !committer_.failing();
   const bool queue = !queue_.full();
   const bool serving = !draining_;
   const bool all = storage && queue && serving;

@@ -8,6 +8,9 @@
 namespace postern::api {
 namespace {
 
+// Of a request that needs none: what a client sends all the same is read and not looked at.
+constexpr std::uint64_t kIgnoredBody = 4'096;
+
 std::vector<std::pair<std::string, std::string>> rate_headers(const ratelimit::Decision& decision) {
   return {{"X-RateLimit-Limit", std::to_string(decision.limit)},
           {"X-RateLimit-Remaining", std::to_string(decision.remaining)},
@@ -54,7 +57,12 @@ Api::Api(std::vector<Endpoint> endpoints, auth::Authenticator& authenticator,
 }
 
 std::uint64_t Api::body_limit(Body body) const {
-  return body == Body::send ? limits_.send_body_bytes : limits_.body_bytes;
+  switch (body) {
+    case Body::send: return limits_.send_body_bytes;
+    case Body::json: return limits_.body_bytes;
+    case Body::none: break;
+  }
+  return kIgnoredBody;
 }
 
 ratelimit::Decision Api::take_unauthenticated(const http::Head& head) {

@@ -76,6 +76,10 @@ Result<Done> make_private_directory(const std::string& directory) {
         {},
         {}};
   }
+  // The new directory's own entry is as durable as what will be kept in it.
+  const File parent{::open(path.has_parent_path() ? path.parent_path().c_str() : ".",
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (parent.ok()) ::fsync(parent.fd());
   return Done{};
 }
 

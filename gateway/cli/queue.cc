@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/lookup.h"
 #include "cli/output.h"
+#include "queue/delivery_state.h"
 
 namespace postern::cli {
 namespace {
@@ -324,6 +325,8 @@ int retry_all(Environment& opened, const RetryOptions& options, const Io& io) {
     const UnixMillis now = opened.clock().now();
     std::vector<sdk::Unit> units;
     for (const auto& row : *rows) {
+      // What waits for the operator's decision is decided message by message, never all at once.
+      if (row.item.due == queue::kHeldDue) continue;
       if (is_held(row, now)) {
         ++held;
       } else if (row.item.due > now) {

@@ -66,6 +66,7 @@ http::ServerOptions listener(const config::Config::Server& server,
   options.address = endpoint.address;
   options.port = endpoint.port;
   options.workers = server.workers;
+  options.limits.body_memory = server.body_memory_bytes;
   options.limits.connections = server.connections;
   options.limits.connections_per_address = server.connections_per_address;
   options.limits.idle = server.idle_timeout;

@@ -84,6 +84,7 @@ struct Config {
     std::uint32_t workers = 0;  // 0: one a core
     std::uint64_t max_send_body_bytes = 35ULL << 20;
     std::uint64_t max_body_bytes = 1ULL << 20;
+    std::uint64_t body_memory_bytes = 256ULL << 20;  // of all bodies being read; above: 503
     std::uint64_t max_attachment_bytes = 25ULL << 20;  // decoded, in all
     std::uint32_t connections = 10'000;
     std::uint32_t connections_per_address = 1'000;

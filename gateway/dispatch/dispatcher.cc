@@ -23,13 +23,11 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kIdleAccount{300'000};   // an account unused for longer is closed
 constexpr milliseconds kFirstPause{1'000};      // of a throttled account that names no delay
-constexpr milliseconds kLongestPause{300'000};
+constexpr milliseconds kLongestPause{300'000};   // of one that says nothing of its delay
+constexpr milliseconds kLongestDelay{3'600'000};  // that a provider's own words can cause
 constexpr std::uint32_t kProbeLimit = 20;       // deliveries in memory while an account is probed
 constexpr milliseconds kOpenRetry{1'000};       // of an account that storage could not give
 constexpr milliseconds kLeaseMargin{2'000};     // of a lease that is left at the start of a call
-
-// "Held" deliveries wait for an event or the operator, not for time.
-constexpr UnixMillis kNever = 253'402'300'799'000;  // 9999-12-31T23:59:59Z
 
 std::string event_detail(const sdk::Outcome& outcome, const Decision& decision, Action fate,
                          std::optional<UnixMillis> next, const std::string& next_account) {
@@ -127,7 +125,9 @@ void Dispatcher::run() {
       while (inbox_.empty()) {
         if (stopping_ && quiet()) break;
         auto until = next_wake();
-        if (stopping_) until = drained && clock_.monotonic() >= stop_at_ ? Time::max() : std::min(until, stop_at_);
+        if (stopping_) {
+          until = drained && clock_.monotonic() >= stop_at_ ? Time::max() : stop_at_;
+        }
         const auto now = clock_.monotonic();
         if (until <= now) break;
         waiting_ = true;
@@ -184,7 +184,10 @@ Dispatcher::Time Dispatcher::next_wake() const {
   Time next = clock_.monotonic() + kIdleAccount;
   for (const auto& [name, lane] : lanes_) {
     if (lane.blocked) next = std::min(next, lane.blocked_until);
-    if (lane.stale && !lane.opening) next = std::min(next, lane.open_at);
+    // One that may be opened at once is opened when it has something ready.
+    if (lane.stale && !lane.opening && lane.open_at > clock_.monotonic()) {
+      next = std::min(next, lane.open_at);
+    }
     if (lane.next_start != Time{} && lane.account && lane.account->rate > 0) {
       if (lane.next_start > clock_.monotonic()) next = std::min(next, lane.next_start);
     }
@@ -226,7 +229,7 @@ void Dispatcher::pump_lane(const std::string& name, Lane& lane) {
     std::uint32_t room = lane.account ? lane.account->concurrency : 1;
     if (lane.breaker.state(now) == CircuitBreaker::State::half_open) room = 1;
     if (lane.in_flight >= room) {
-      if (room == 1) give_up_old(name, lane);
+      if (lane.breaker.state(now) == CircuitBreaker::State::half_open) give_up_old(name, lane);
       return;
     }
     if (lane.account && lane.account->rate > 0) {
@@ -247,18 +250,23 @@ void Dispatcher::pump_lane(const std::string& name, Lane& lane) {
 void Dispatcher::open(const std::string& name, Lane& lane) {
   lane.opening = true;
   lane.stale = false;
-  const auto answer = [this, name](Result<std::shared_ptr<const OpenAccount>> account) {
-    post([&](Inbox& inbox) { inbox.opened.push_back({name, std::move(account)}); });
+  using View = std::shared_ptr<const resources::OrganizationView>;
+  const auto answer = [this, name](View view, Result<std::shared_ptr<const OpenAccount>> account) {
+    post([&](Inbox& inbox) {
+      inbox.opened.push_back({name, std::move(view), std::move(account)});
+    });
   };
   directory_.find_organization(
       lane.organization,
-      [this, name, answer](Result<std::shared_ptr<const resources::OrganizationView>> found) {
-        if (!found) return answer(found.error());
+      [this, name, answer](Result<View> found) {
+        if (!found) return answer(nullptr, found.error());
         if (!*found) {
-          return answer(Error{ErrorKind::not_found, "the organization is gone", {}, {}});
+          return answer(nullptr, Error{ErrorKind::not_found, "the organization is gone", {}, {}});
         }
         // Opening may read files, and this may be the dispatcher's own thread.
-        auto job = [this, name, answer, view = *found] { answer(accounts_.open(view, name)); };
+        auto job = [this, name, answer, view = *found] {
+          answer(view, accounts_.open(view, name));
+        };
         if (!readers_.run(job)) job();
       });
 }
@@ -266,6 +274,7 @@ void Dispatcher::open(const std::string& name, Lane& lane) {
 void Dispatcher::opened(Opened message) {
   Lane& lane = lanes_[message.lane];
   lane.opening = false;
+  if (message.view) lane.view = message.view;
   if (!message.account) {
     const Error& error = message.account.error();
     logger_.log(sdk::LogLevel::error, "a provider account can't be used",
@@ -300,6 +309,7 @@ void Dispatcher::sweep_lanes() {
     const bool idle = lane.in_flight == 0 && !lane.opening && !lane.blocked &&
                       now - lane.used_at > kIdleAccount;
     if (idle && lane.account) retired_.push_back(std::move(lane.account));
+    if (idle && lane.limited) queue_.unblock(it->first);
     it = idle ? lanes_.erase(it) : std::next(it);
   }
 }
@@ -343,7 +353,8 @@ void Dispatcher::start_attempt(const std::string& name, Lane& lane,
   auto attempt = begin(name, lane, std::move(delivery));
   queue::Delivery& held = *attempt->delivery;
   if (attempt->envelope.empty()) return complete(attempt, {});
-  if (held.hold->until() - clock_.monotonic() < kLeaseMargin) {
+  const auto margin = std::min<milliseconds>(kLeaseMargin, queue_.lease_for() / 4);
+  if (held.hold->lost().stop_requested() || held.hold->until() - clock_.monotonic() < margin) {
     // Another gateway may hold it by now; this one must not send it.
     --lane.in_flight;
     --calls_;
@@ -358,7 +369,7 @@ void Dispatcher::start_attempt(const std::string& name, Lane& lane,
   const auto& organization = attempt->account->organization->organization;
   if (!organization.hold_unknown_outcomes) return call(std::move(attempt));
 
-  if (held.taken_over && held.message.status == MessageStatus::sending) {
+  if ((held.taken_over || held.state.ambiguous) && held.message.status == MessageStatus::sending) {
     auto outcomes = same_for_all(attempt->envelope.size(), sdk::Verdict::deferred,
                                  "an earlier attempt was interrupted; its outcome is not known");
     for (auto& outcome : outcomes) outcome.ambiguous = true;
@@ -403,6 +414,8 @@ void Dispatcher::call(std::shared_ptr<InFlight> attempt) {
     held.submission = *std::move(read);
     held.body.reset();
   }
+  attempt->traits = traits_of(*held.submission, held.message.test, attempt->envelope.size(),
+                              held.state.body_bytes);
   auto message = std::make_shared<const sdk::OutboundMessage>(
       make_outbound(held.message, std::move(*held.submission), held.recipients, attempt->envelope,
                     attempt->account->capabilities.wants_mime));
@@ -410,7 +423,9 @@ void Dispatcher::call(std::shared_ptr<InFlight> attempt) {
 
   sdk::Attempt details;
   details.id = attempt->attempt_id;
-  details.number = attempt->number;
+  // One that may have been sent before is no first attempt, whatever was recorded: adapters that
+  // recognize a repetition look for it then.
+  details.number = attempt->number + (held.taken_over || held.state.ambiguous ? 1 : 0);
   details.deadline = clock_.monotonic() + options_.attempt_timeout;
   details.cancel = held.hold->lost();
   attempt->called = true;
@@ -453,7 +468,9 @@ void Dispatcher::judge_account(const std::string& name, Lane& lane,
     auto pause = kFirstPause;
     for (std::uint32_t i = 0; i < lane.throttles && pause < kLongestPause; ++i) pause *= 2;
     pause = std::min(pause, kLongestPause);
-    if (throttled->retry_after.count() > 0) pause = throttled->retry_after;
+    if (throttled->retry_after.count() > 0) {
+      pause = std::min<milliseconds>(throttled->retry_after, kLongestDelay);
+    }
     if (!lane.blocked) {
       ++lane.throttles;
       block(name, lane, now + pause);
@@ -467,6 +484,34 @@ void Dispatcher::judge_account(const std::string& name, Lane& lane,
   if (any_ambiguous) return;
   lane.breaker.succeeded();
   if (std::exchange(lane.limited, false)) queue_.unblock(name);
+}
+
+// Another account that can carry what is left of the message, by the same rules as at accept.
+Result<routing::Route> Dispatcher::other_account(InFlight& attempt, const Lane& lane,
+                                                 std::uint32_t recipients,
+                                                 const std::vector<std::string>& tried) {
+  queue::Delivery& held = *attempt.delivery;
+  const auto& view = attempt.account ? attempt.account->organization : lane.view;
+  if (!attempt.traits && !held.submission && held.body) {
+    if (auto read = submission::reload(*held.body)) held.submission = *std::move(read);
+  }
+  if (!attempt.traits && held.submission) {
+    attempt.traits = traits_of(*held.submission, held.message.test, recipients,
+                               held.state.body_bytes);
+  }
+  if (!view || !attempt.traits) {
+    return Error{ErrorKind::unavailable, "nothing is known of other accounts", {}, {}};
+  }
+  routing::Traits traits = *attempt.traits;
+  traits.recipients = recipients;
+  const bool split = recipients != held.recipients.size();
+  return routing::choose(
+      *view, traits,
+      [&](const std::string& type) -> const sdk::Capabilities* {
+        const auto* can = accounts_.capabilities(type);
+        return can != nullptr && split && !can->independent_envelope ? nullptr : can;
+      },
+      tried);
 }
 
 void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
@@ -523,24 +568,13 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
   std::string next_type;
   const std::uint32_t attempts = held.item.attempts + (spends_attempt ? 1 : 0);
   if (!pending.empty()) {
-    state.ambiguous = state.ambiguous || ambiguous;
+    state.ambiguous = state.ambiguous || ambiguous || held.taken_over;
     // What may have been sent once stays with its account.
-    if (fate == Action::fail_over && (state.ambiguous || held.taken_over)) fate = Action::retry;
-    if (fate == Action::fail_over && attempt->account && !held.message.test) {
+    if (fate == Action::fail_over && state.ambiguous) fate = Action::retry;
+    if (fate == Action::fail_over && !held.message.test) {
       state.tried.push_back(attempt->lane);
-      routing::Traits traits;
-      traits.recipients = static_cast<std::uint32_t>(pending.size());
-      traits.tags = static_cast<std::uint32_t>(held.message.tags.size());
-      traits.has_metadata = !held.message.metadata_json.empty();
-      traits.approximate_bytes = state.body_bytes;
-      const bool split = pending.size() != held.recipients.size();
-      const auto route = routing::choose(
-          *attempt->account->organization, traits,
-          [&](const std::string& type) -> const sdk::Capabilities* {
-            const auto* can = accounts_.capabilities(type);
-            return can != nullptr && split && !can->independent_envelope ? nullptr : can;
-          },
-          state.tried);
+      const auto route = other_account(*attempt, lane, static_cast<std::uint32_t>(pending.size()),
+                                       state.tried);
       if (route) {
         next_account = route->account;
         next_type = route->provider_type;
@@ -548,7 +582,7 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
     }
     if (fate == Action::hold) {
       state.held = true;
-      due = kNever;
+      due = queue::kHeldDue;
     } else if (!next_account.empty()) {
       due = now;
     } else {
@@ -648,7 +682,7 @@ void Dispatcher::complete(const std::shared_ptr<InFlight>& attempt,
 
   crash_point(CrashPoint::before_finish);
   // A held delivery is not expected back by time.
-  if (due && *due == kNever) due.reset();
+  if (due && *due == queue::kHeldDue) due.reset();
   queue_.finish(std::move(attempt->delivery), std::move(unit), due,
                 [this, name = attempt->lane](bool) {
                   crash_point(CrashPoint::after_finish);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -22,6 +23,7 @@
 #include "queue/committer.h"
 #include "queue/delivery_queue.h"
 #include "resources/directory.h"
+#include "routing/routing.h"
 #include "telemetry/metrics.h"
 
 namespace postern::dispatch {
@@ -65,11 +67,13 @@ class Dispatcher {
     std::string attempt_id;
     std::uint32_t number = 1;
     std::string lane;
+    std::optional<routing::Traits> traits;  // of the message, once it was read
     bool called = false;  // the provider was asked: its answer says something of the account
   };
   struct Lane {
     std::string organization;
     std::shared_ptr<const OpenAccount> account;
+    std::shared_ptr<const resources::OrganizationView> view;  // as it was when it was opened
     std::string problem;       // why there is no account
     bool opening = false;
     bool stale = true;         // must be (re)opened before more is started
@@ -91,6 +95,7 @@ class Dispatcher {
   };
   struct Opened {
     std::string lane;
+    std::shared_ptr<const resources::OrganizationView> view;
     Result<std::shared_ptr<const OpenAccount>> account;
   };
   struct Inbox {
@@ -118,6 +123,9 @@ class Dispatcher {
                                   std::unique_ptr<queue::Delivery> delivery);
   void give_up_old(const std::string& name, Lane& lane);
   void call(std::shared_ptr<InFlight> call);
+  Result<routing::Route> other_account(InFlight& attempt, const Lane& lane,
+                                       std::uint32_t recipients,
+                                       const std::vector<std::string>& tried);
   void complete(const std::shared_ptr<InFlight>& call, std::vector<sdk::Outcome> outcomes);
   void judge_account(const std::string& name, Lane& lane, const std::vector<sdk::Outcome>& outcomes);
   void block(const std::string& name, Lane& lane, Time until);

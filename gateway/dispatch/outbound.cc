@@ -26,6 +26,31 @@ void add_all(const std::vector<sdk::Mailbox>& mailboxes, sdk::RecipientRole role
 
 }  // namespace
 
+routing::Traits traits_of(const submission::Submission& submission, bool test,
+                          std::size_t recipients, std::size_t body_bytes) {
+  routing::Traits traits;
+  traits.test = test;
+  traits.provider_id = submission.provider_id;
+  traits.recipients = static_cast<std::uint32_t>(recipients);
+  traits.tags = static_cast<std::uint32_t>(submission.tags.size());
+  traits.has_metadata = !submission.metadata.empty();
+  traits.has_custom_headers = !submission.headers.empty();
+  for (const auto& attachment : submission.attachments) {
+    traits.has_inline_attachments = traits.has_inline_attachments || attachment.is_inline;
+    traits.has_nameless_attachments =
+        traits.has_nameless_attachments || attachment.filename.empty();
+  }
+  const auto utf8 = [](const std::vector<sdk::Mailbox>& list) {
+    return std::any_of(list.begin(), list.end(),
+                       [](const auto& m) { return mail::needs_smtputf8(m.address); });
+  };
+  traits.needs_smtputf8 = mail::needs_smtputf8(submission.from.address) || utf8(submission.to) ||
+                          utf8(submission.cc) || utf8(submission.bcc) || utf8(submission.reply_to);
+  // The JSON holds attachments in base64, as the mail will.
+  traits.approximate_bytes = body_bytes;
+  return traits;
+}
+
 std::vector<sdk::RecipientRecord> recipients_of(const submission::Submission& submission,
                                                 UnixMillis now) {
   std::vector<sdk::RecipientRecord> out;

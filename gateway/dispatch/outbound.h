@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "postern/sdk/provider.h"
 #include "postern/sdk/storage.h"
+#include "routing/routing.h"
 #include "submission/submission.h"
 
 namespace postern::dispatch {
@@ -17,6 +18,10 @@ namespace postern::dispatch {
 // once.
 std::vector<sdk::RecipientRecord> recipients_of(const submission::Submission& submission,
                                                 sdk::UnixMillis now);
+
+// What routing has to know of it. `body_bytes` is the size of the submission as JSON.
+routing::Traits traits_of(const submission::Submission& submission, bool test,
+                          std::size_t recipients, std::size_t body_bytes);
 
 // The indexes of the recipients that still wait for this mail.
 std::vector<std::size_t> unfinished(const std::vector<sdk::RecipientRecord>& recipients);

@@ -14,6 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr std::chrono::seconds kBusyRetry{2};
 constexpr std::size_t kInputBuffer = 64 * 1024;
 // Between requests little is read at a time: what one read brings beyond the request waits in the
 // connection while the request is answered.
@@ -56,7 +57,8 @@ Connection::Connection(int fd, std::uint64_t generation, std::string address, Wo
       fd_(fd),
       generation_(generation),
       address_(std::move(address)),
-      deadline_(bench.now + bench.limits.first_byte) {}
+      deadline_(bench.now + bench.limits.first_byte),
+      body_claim_(bench.body_bytes) {}
 
 void Connection::on_ready(bool hung_up) {
   if (hung_up) return abandon();
@@ -302,7 +304,15 @@ void Connection::admitted(Admitted accepted) {
 
 Connection::Step Connection::advance_body() {
   const bool skipping = state_ == State::skipping;
-  switch (parser_->read_body(unread_)) {
+  const auto progress = parser_->read_body(unread_);
+  body_claim_.resize(parser_->held());
+  if (progress == RequestParser::Progress::more && !skipping &&
+      bench_.body_bytes > bench_.limits.body_memory) {
+    refuse({ErrorKind::unavailable, "Too many large requests at once; try again", {}, kBusyRetry}, 503,
+           true);
+    return Step::go_on;
+  }
+  switch (progress) {
     case RequestParser::Progress::complete:
       skipping ? answer_taken() : hand_over();
       return Step::go_on;
@@ -329,6 +339,7 @@ Connection::Step Connection::advance_body() {
 void Connection::hand_over() {
   state_ = State::handling;
   deadline_ = TimePoint::max();
+  body_claim_.resize(0);  // the application counts it from here
   if (auto answer = ask(Question::handle)) apply(*std::move(answer));
 }
 
@@ -369,6 +380,7 @@ void Connection::respond(Response response) {
     // where the next request would begin.
     if (owes_continue_ || head_->content_length > limits.drain_bytes) close_after_answer_ = true;
     parser_->drop_body(limits.drain_bytes);
+    body_claim_.resize(0);
   }
 
   AnswerFrame frame;

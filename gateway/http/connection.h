@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -35,7 +36,29 @@ struct Workbench {
   std::vector<char> input;                    // of the connection whose turn it is
   std::string output;                         // an answer being assembled
   std::chrono::steady_clock::time_point now;  // of this turn of the worker
+  std::uint64_t body_bytes = 0;               // of all bodies that are being read
   bool draining = false;                      // answers carry Connection: close
+};
+
+// A connection's part of Workbench::body_bytes; gives itself back.
+class BodyClaim {
+ public:
+  explicit BodyClaim(std::uint64_t& all) : all_(&all) {}
+  ~BodyClaim() { resize(0); }
+  BodyClaim(BodyClaim&& other) noexcept
+      : all_(other.all_), bytes_(std::exchange(other.bytes_, 0)) {}
+  BodyClaim& operator=(BodyClaim&&) = delete;
+  BodyClaim(const BodyClaim&) = delete;
+  BodyClaim& operator=(const BodyClaim&) = delete;
+
+  void resize(std::uint64_t bytes) {
+    *all_ += bytes;
+    *all_ -= std::exchange(bytes_, bytes);
+  }
+
+ private:
+  std::uint64_t* all_;
+  std::uint64_t bytes_ = 0;
 };
 
 class Connection {
@@ -130,6 +153,7 @@ class Connection {
   std::optional<RequestParser> parser_;
   std::shared_ptr<Head> head_;
   Admitted admitted_;
+  BodyClaim body_claim_;
 };
 
 }  // namespace postern::http

@@ -33,6 +33,8 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
   [[nodiscard]] bool complete() const { return is_done(); }
   // Bytes of the body still to come, when that is known.
   [[nodiscard]] std::optional<std::uint64_t> remaining() const;
+  // Bytes of memory that the body holds.
+  [[nodiscard]] std::uint64_t held() const { return body_.capacity(); }
   std::string take_body() { return std::move(body_); }
 
  private:

@@ -58,6 +58,9 @@ void close_strays(std::uint16_t port) {
     int fd = -1;
     const std::string_view name{entry->d_name};
     if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
+    int type = 0;
+    socklen_t type_size = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) != 0 || type != SOCK_STREAM) continue;
     sockaddr_storage local{};
     socklen_t size = sizeof local;
     if (::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
@@ -85,6 +88,7 @@ class Server::Impl {
                                       : std::max(1U, std::thread::hardware_concurrency());
     Limits limits = options_.limits;
     limits.connections = affordable_connections(limits.connections, logger_);
+    limits.body_memory /= workers;  // each worker counts its own, without asking the others
     auto common = std::make_unique<Common>(application_, clock_, logger_, limits);
     try {
       auto listener = std::make_unique<Pistache::Tcp::Listener>();
@@ -126,7 +130,10 @@ class Server::Impl {
   }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  [[nodiscard]] std::uint32_t connections() const { return common_ ? common_->census.total() : 0; }
+  [[nodiscard]] std::uint32_t connections() const {
+    const std::lock_guard lock(mutex_);
+    return common_ ? common_->census.total() : 0;
+  }
 
  private:
   Error failure(std::string_view why) const {

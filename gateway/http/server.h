@@ -22,6 +22,7 @@ struct Limits {
   std::chrono::milliseconds body{60'000};        // from the head to the whole body
   std::chrono::milliseconds idle{75'000};        // between requests
   std::chrono::milliseconds write{30'000};       // for a client to take an answer
+  std::uint64_t body_memory = 256ULL << 20;  // bytes of bodies being read, in all; above: 503
   std::uint32_t connections = 10'000;
   std::uint32_t connections_per_address = 1'000;
 };

@@ -28,6 +28,33 @@ void set_fence(sdk::Unit& unit, std::uint64_t fence) {
   }
 }
 
+// That an earlier holder may have sent it must not be forgotten when it goes back: the next lease is
+// no take-over any more.
+std::optional<std::string> with_ambiguity(const std::string& payload) {
+  auto state = decode_delivery_state(payload);
+  if (!state) return std::nullopt;
+  state->ambiguous = true;
+  return encode(*state);
+}
+
+// Takes the provider's words out of an outcome: where storage refuses them, what happened must be
+// recorded all the same. True when there was anything to take out.
+bool drop_texts(sdk::Unit& unit) {
+  bool dropped = false;
+  const auto clear = [&](std::string& text) { dropped = !std::exchange(text, {}).empty() || dropped; };
+  for (sdk::Op& op : unit.ops) {
+    if (auto* update = std::get_if<sdk::UpdateMessage>(&op)) {
+      for (auto& recipient : update->recipients) {
+        clear(recipient.enhanced_status);
+        clear(recipient.detail);
+        clear(recipient.provider_message_id);
+      }
+    }
+    if (auto* append = std::get_if<sdk::AppendEvent>(&op)) clear(append->event.detail_json);
+  }
+  return dropped;
+}
+
 }  // namespace
 
 DeliveryQueue::DeliveryQueue(Committer& committer, sdk::Storage& storage, ThreadPool& readers,
@@ -71,15 +98,21 @@ void DeliveryQueue::stop() {
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 
+  // What storage could not take is offered once more: it may be back.
+  std::vector<Retry> retries;
   std::vector<std::unique_ptr<Delivery>> waiting;
   {
     const std::lock_guard lock{mutex_};
+    retries = std::exchange(unstored_, {});
     for (auto& [name, lane] : lanes_) {
       for (auto& ready : lane.ready) {
         std::move(ready.begin(), ready.end(), std::back_inserter(waiting));
         ready.clear();
       }
     }
+  }
+  for (Retry& each : retries) {
+    submit_until_stored(std::move(each.unit), std::move(each.hold), std::move(each.done));
   }
   for (auto& delivery : waiting) {
     const UnixMillis due = delivery->item.due;
@@ -112,10 +145,12 @@ std::optional<DeliveryQueue::Place> DeliveryQueue::reserve(const std::string& la
 
 void DeliveryQueue::release_place(const std::string& lane, std::uint64_t bytes) {
   const std::lock_guard lock{mutex_};
+  const bool had_room = has_room();
   --lanes_[lane].held;
   --held_;
   held_bytes_ -= bytes;
-  if (storage_may_have_more_ && !leasing_ && has_room()) changed_.notify_one();
+  // A thread that went to sleep without room waits for room alone.
+  if (!had_room && has_room()) changed_.notify_one();
 }
 
 // Leasing is worth a transaction only for a batch.
@@ -140,8 +175,16 @@ void DeliveryQueue::make_ready(std::unique_ptr<Delivery> delivery) {
     const std::lock_guard lock{mutex_};
     holds_[delivery->item.id] = delivery->hold;
     Lane& lane = lanes_[delivery->item.lane];
-    was_empty = lane.ready[0].empty() && lane.ready[1].empty();
-    lane.ready[delivery->item.priority == 0 ? 0 : 1].push_back(std::move(delivery));
+    const std::size_t ready = lane.ready[0].size() + lane.ready[1].size();
+    if (!stopping_ && lane.blocked_until <= now() && ready < limit_of(lane)) {
+      was_empty = lane.ready[0].empty() && lane.ready[1].empty();
+      lane.ready[delivery->item.priority == 0 ? 0 : 1].push_back(std::move(delivery));
+    }
+  }
+  if (delivery) {
+    // The lane was blocked or limited, or leasing ended, while this one was on its way.
+    const UnixMillis due = delivery->item.due;
+    return give_back(std::move(delivery), due);
   }
   if (was_empty) on_ready_();
 }
@@ -264,6 +307,7 @@ void DeliveryQueue::give_back(std::unique_ptr<Delivery> delivery, UnixMillis due
   again.queue = sdk::Queue::deliveries;
   again.id = delivery->item.id;
   again.due = due;
+  if (delivery->taken_over) again.payload = with_ambiguity(delivery->item.payload);
   sdk::Unit unit{{std::move(again)}};
   finish(std::move(delivery), std::move(unit), due, [](bool) {});
 }
@@ -292,6 +336,9 @@ void DeliveryQueue::submit_until_stored(sdk::Unit unit, std::shared_ptr<Hold> ho
           return done(false);
         }
         if (result.error().kind != ErrorKind::unavailable) {
+          if (drop_texts(unit)) {
+            return submit_until_stored(std::move(unit), std::move(hold), std::move(done));
+          }
           logger_.log(sdk::LogLevel::error, "a delivery's outcome can't be stored; it will be tried again",
                       {{"work_id", hold->work_id()}, {"error", result.error().message}});
           forget(hold->work_id());
@@ -408,6 +455,7 @@ void DeliveryQueue::lease_once() {
                   {{"error", leased.error().message}});
       const std::lock_guard lock{mutex_};
       leasing_ = false;
+      changed_.notify_one();
       return;
     }
     {
@@ -438,7 +486,8 @@ void DeliveryQueue::adopt(std::vector<sdk::LeasedWork> leased, steady_clock::tim
       }
       const auto state = decode_delivery_state(work.item.payload);
       const std::uint64_t bytes = state ? state->body_bytes : 0;
-      if (stopping_ || (held_bytes_ != 0 && held_bytes_ + bytes > options_.ready_bytes)) {
+      if (stopping_ || held_ >= options_.ready_messages ||
+          (held_bytes_ != 0 && held_bytes_ + bytes > options_.ready_bytes)) {
         excess.push_back(std::move(work));
         continue;
       }
@@ -459,6 +508,7 @@ void DeliveryQueue::adopt(std::vector<sdk::LeasedWork> leased, steady_clock::tim
     again.id = work.item.id;
     again.fence = work.lease.fence;
     again.due = work.item.due;
+    if (work.taken_over) again.payload = with_ambiguity(work.item.payload);
     committer_.submit({{std::move(again)}}, [](const Result<sdk::UnitResult>&) {});
   }
   auto job = [this, wanted = std::move(wanted)]() mutable { load(std::move(wanted)); };
@@ -532,12 +582,13 @@ void DeliveryQueue::renew_leases() {
     renew.fence = hold->fence();
     renew.lease_for = options_.lease;
     const auto asked = now();
-    committer_.submit({{std::move(renew)}}, [this, hold, asked](Result<sdk::UnitResult> result) {
+    const std::uint64_t fence = renew.fence;
+    committer_.submit({{std::move(renew)}}, [this, hold, asked, fence](Result<sdk::UnitResult> result) {
       hold->renewing_ = false;
       if (!result) return;  // storage is down: the next round tries again
       if (result->status == sdk::UnitResult::Status::stored) {
         hold->until_ = (asked + options_.lease).time_since_epoch().count();
-      } else {
+      } else if (hold->fence() == fence) {
         hold->lost_.request_stop();
       }
     });

@@ -141,8 +141,10 @@ TEST_F(Deliveries, HoldsFewOfALaneThatIsProbed) {
   ASSERT_TRUE(next("lane"));
   queue_->block("lane", clock_.monotonic() + std::chrono::hours{1});
   queue_->unblock("lane", 3);
-  ASSERT_TRUE(next("lane"));
-  EXPECT_LE(queue_->depth().held, 4U) << "the one that was taken before, and three";
+  int more = 0;
+  while (next("lane", milliseconds{200})) ++more;
+  EXPECT_GE(more, 1);
+  EXPECT_LE(more, 3) << "and none of them was finished";
 }
 
 TEST_F(Deliveries, SendsTransactionalMailBeforeBulk) {

@@ -11,6 +11,9 @@
 
 namespace postern::queue {
 
+// The due time of a held delivery: it waits for an event or the operator, not for time.
+inline constexpr std::int64_t kHeldDue = 253'402'300'799'000;  // 9999-12-31T23:59:59Z
+
 struct DeliveryState {
   std::uint64_t body_bytes = 0;       // of the stored body, to bound memory before it is read
   bool ambiguous = false;             // an attempt's outcome is not known: same account only

@@ -247,6 +247,10 @@ Result<Done> check_master_key(sdk::Storage& storage, const SecretBox& secrets) {
   const sdk::Unit unit{{sdk::PutDocument{std::move(made), 0}}};
   const auto stored = storage.commit({&unit, 1});
   if (!stored) return storage_failed(stored.error(), "storing the master key's check value");
+  // Another gateway was first: its key decides.
+  if (stored->front().status != sdk::UnitResult::Status::stored) {
+    return check_master_key(storage, secrets);
+  }
   return Done{};
 }
 

@@ -206,8 +206,11 @@ void Account::collect() {
 }
 
 void Account::pump() {
-  if (pumping_) return;
-  pumping_ = true;
+  if (std::exchange(pumping_, true)) return;
+  struct Reset {
+    bool& flag;
+    ~Reset() { flag = false; }
+  } const reset{pumping_};
   while (!queue_.empty() && !idle_.empty()) {
     const auto connection = std::move(idle_.back());
     idle_.pop_back();
@@ -216,7 +219,6 @@ void Account::pump() {
     connection->begin(std::move(job));
   }
   open_connections();
-  pumping_ = false;
 }
 
 void Account::open_connections() {

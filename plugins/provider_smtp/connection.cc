@@ -590,6 +590,12 @@ void Connection::send_content() {
     fail(Fault::malformed, "the server is out of step");
     return;
   }
+  // A cancel that came while its commands followed another's content takes effect here, where nothing
+  // was handed over yet.
+  if (job_->stop.stop_requested() || steady_clock::now() >= job_->deadline) {
+    fail(Fault::canceled, "canceled");
+    return;
+  }
   Job& job = *job_;
   if (!job.checked) {
     if (!is_transparent(*job.message->mime)) job.transparent = make_transparent(*job.message->mime);

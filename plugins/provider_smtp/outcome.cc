@@ -169,7 +169,14 @@ Outcome outcome_of(Stage stage, const Reply& reply) {
     outcome.ambiguous = stage == Stage::content;
     return outcome;
   }
-  const std::string text = lower(reply.text);
+  std::string text = lower(reply.text);
+  // What stands in angle brackets is an address that the server repeats, which a client chose, and
+  // not its own words. A quoted local part may hold '>': to the last one.
+  const auto open = text.find('<');
+  const auto close = text.rfind('>');
+  if (open != std::string::npos && close != std::string::npos && close > open) {
+    text.erase(open, close - open + 1);
+  }
   if (stage < Stage::mail) {
     outcome.verdict = verdict_before_mail(stage, reply, enhanced, text);
   } else if (reply.code < 500) {

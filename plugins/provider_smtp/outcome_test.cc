@@ -25,6 +25,10 @@ constexpr Verdict kUnreachable = Verdict::unreachable;
 constexpr Verdict kRefused = Verdict::refused;
 
 const std::vector<Row> kReplies{
+    // The address is the client's choice, and none of the server's words.
+    {Stage::rcpt, 450, "4.1.2 <x@throttle.invalid>: Recipient address rejected: Domain not found",
+     Verdict::deferred},
+    {Stage::rcpt, 550, "5.1.1 <\"relay access denied>\"@x.example>: no such user", Verdict::rejected},
     {Stage::greeting, 421, "4.3.2 Service shutting down", kUnreachable},
     {Stage::greeting, 421, "4.7.0 Too many connections from your host", kThrottled},
     {Stage::greeting, 554, "No SMTP service here", kUnreachable},

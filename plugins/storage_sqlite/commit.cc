@@ -81,7 +81,8 @@ constexpr const char* kFinishFenced =
 constexpr const char* kFinishFree =
     "DELETE FROM work WHERE queue = ? AND id = ? AND (owner IS NULL OR ready_at <= ?)";
 constexpr const char* kReschedule =
-    "UPDATE work SET owner = NULL, due = ?1, ready_at = ?1, attempts = coalesce(?2, attempts), "
+    // Without a fence an expired holder stays: that it did not finish must show in the next lease.
+    "UPDATE work SET owner = CASE WHEN ?8 IS NULL THEN owner END, due = ?1, ready_at = ?1, attempts = coalesce(?2, attempts), "
     "lane = coalesce(?3, lane), payload = CASE WHEN ?4 THEN ?5 ELSE payload END "
     "WHERE queue = ?6 AND id = ?7 AND CASE WHEN ?8 IS NULL THEN owner IS NULL OR ready_at <= ?9 "
     "ELSE fence = ?8 AND owner IS NOT NULL END";

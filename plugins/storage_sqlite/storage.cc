@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "schema.h"
 
@@ -155,7 +157,13 @@ sdk::Stored<std::unique_ptr<sdk::Storage>> SqliteStorage::open(const sdk::Storag
       create_private(path);
       std::string holder;
       std::string problem;
-      const bool locked = storage->lock_.acquire(path, holder, problem);
+      bool locked = storage->lock_.acquire(path, holder, problem);
+      // A command holds it only while it opens the file; a gateway as long as it runs.
+      for (int i = 0; !locked && problem.empty() && options.role == Role::gateway && i < 20; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds{50});
+        holder.clear();
+        locked = storage->lock_.acquire(path, holder, problem);
+      }
       if (options.role == Role::gateway && !locked) {
         throw Failure{
             {.kind = Kind::unusable,

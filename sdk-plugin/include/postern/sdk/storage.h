@@ -234,7 +234,9 @@ struct FinishWork {  // deletes the item
   std::string id;
   std::optional<std::uint64_t> fence;  // none: must not be leased by anyone now
 };
-struct RescheduleWork {  // gives the lease back
+// Gives the lease back. Without a fence, an item whose holder's lease ran out keeps that holder: the
+// next lease of it is taken_over.
+struct RescheduleWork {
   Queue queue = Queue::deliveries;
   std::string id;
   std::optional<std::uint64_t> fence;  // none: must not be leased by anyone now
