@@ -140,6 +140,9 @@ TEST_F(Deliveries, HoldsFewOfALaneThatIsProbed) {
   start({});
   ASSERT_TRUE(next("lane"));
   queue_->block("lane", clock_.monotonic() + std::chrono::hours{1});
+  const auto patience = clock_.monotonic() + std::chrono::seconds{5};
+  while (queue_->depth().held > 1 && clock_.monotonic() < patience) std::this_thread::yield();
+  ASSERT_EQ(queue_->depth().held, 1U) << "all but the one that was taken went back";
   queue_->unblock("lane", 3);
   int more = 0;
   while (next("lane", milliseconds{200})) ++more;
