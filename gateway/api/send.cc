@@ -170,7 +170,7 @@ void SendEmail::stored(const std::shared_ptr<Accepted>& accepted,
     queue_.push(*std::move(accepted->place), std::move(accepted->delivery), result->fences.front(),
                 accepted->asked);
   } else {
-    queue_.expect(accepted->delivery.item.due);
+    queue_.expect(message.account, accepted->delivery.item.due);
   }
 }
 

@@ -146,14 +146,24 @@ std::optional<DeliveryQueue::Place> DeliveryQueue::reserve(const std::string& la
 void DeliveryQueue::release_place(const std::string& lane, std::uint64_t bytes) {
   const std::lock_guard lock{mutex_};
   const bool had_room = has_room();
-  --lanes_[lane].held;
+  Lane& own = lanes_[lane];
+  --own.held;
   --held_;
   held_bytes_ -= bytes;
-  // A thread that went to sleep without room waits for room alone.
-  if (!had_room && has_room()) changed_.notify_one();
+  bool news = !had_room && has_room();  // a thread that went to sleep without room waits for it
+  if (own.more && !nearly_full(own)) {
+    own.more = false;
+    storage_may_have_more_ = true;
+    news = true;
+  }
+  if (news && !leasing_) changed_.notify_one();
 }
 
-// Leasing is worth a transaction only for a batch.
+// Leasing is worth a transaction only for a batch, in all and of a lane.
+bool DeliveryQueue::nearly_full(const Lane& lane) const {
+  const std::uint32_t limit = limit_of(lane);
+  return lane.held + limit / 4 >= limit && lane.held != 0;
+}
 bool DeliveryQueue::has_room() const {
   return held_ + options_.ready_messages / 8 <= options_.ready_messages &&
          held_bytes_ < options_.ready_bytes;
@@ -189,11 +199,14 @@ void DeliveryQueue::make_ready(std::unique_ptr<Delivery> delivery) {
   if (was_empty) on_ready_();
 }
 
-void DeliveryQueue::expect(UnixMillis due) {
+void DeliveryQueue::expect(const std::string& lane_name, UnixMillis due) {
   ++queued_since_;
   const std::lock_guard lock{mutex_};
   bool news = false;
-  if (due <= clock_.now()) {
+  const auto lane = lanes_.find(lane_name);
+  if (due <= clock_.now() && lane != lanes_.end() && nearly_full(lane->second)) {
+    lane->second.more = true;
+  } else if (due <= clock_.now()) {
     news = !std::exchange(storage_may_have_more_, true);
   } else if (next_due_ == 0 || due < next_due_) {
     next_due_ = due;
@@ -287,9 +300,7 @@ void DeliveryQueue::finish(std::unique_ptr<Delivery> delivery, sdk::Unit unit,
   submit_until_stored(
       std::move(unit), std::move(hold),
       [this, lane, bytes, due, done = std::move(done)](bool stored) {
-        if (due) {
-          expect(*due);
-        }
+        if (due) expect(lane, *due);
         --queued_since_;
         release_place(lane, bytes);
         done(stored);
@@ -441,7 +452,9 @@ void DeliveryQueue::lease_once() {
         continue;
       }
       const std::uint32_t limit = limit_of(lane);
-      const std::uint32_t quota = blocked || lane.held >= limit ? 0 : limit - lane.held;
+      const bool full = nearly_full(lane);
+      const std::uint32_t quota = blocked || full || lane.held >= limit ? 0 : limit - lane.held;
+      it->second.more = full;
       request.lane_quotas.emplace_back(it->first, quota);
       ++it;
     }
@@ -467,16 +480,27 @@ void DeliveryQueue::lease_once() {
         return;
       }
     }
-    adopt(*std::move(leased), asked);
+    adopt(*std::move(leased), asked, request);
   });
 }
 
 // Counts what was leased against the bounds and has it read; what does not fit goes back at once.
-void DeliveryQueue::adopt(std::vector<sdk::LeasedWork> leased, steady_clock::time_point asked) {
+void DeliveryQueue::adopt(std::vector<sdk::LeasedWork> leased, steady_clock::time_point asked,
+                          const sdk::LeaseRequest& request) {
   std::vector<sdk::LeasedWork> wanted;
   std::vector<sdk::LeasedWork> excess;
   {
     const std::lock_guard lock{mutex_};
+    // A lane that gave all that was asked of it has more.
+    std::unordered_map<std::string_view, std::uint32_t> given;
+    for (const auto& work : leased) ++given[work.item.lane];
+    for (const auto& [lane, count] : given) {
+      std::uint32_t quota = request.lane_quota;
+      for (const auto& [name, own] : request.lane_quotas) {
+        if (name == lane) quota = own;
+      }
+      if (count >= quota) lanes_[std::string{lane}].more = true;
+    }
     for (auto& work : leased) {
       if (const auto held = holds_.find(work.item.id); held != holds_.end()) {
         // Our own: its lease ran out on storage's clock. It is still being handled here.

@@ -103,8 +103,9 @@ class DeliveryQueue {
   // Makes a stored, born-leased message ready. `asked` is the monotonic time before the commit.
   void push(Place place, Delivery delivery, std::uint64_t fence,
             std::chrono::steady_clock::time_point asked);
-  // A message was stored unleased and is due at `due`: leasing need not wait for the poll.
-  void expect(UnixMillis due);
+  // A message of the lane was stored unleased and is due at `due`: leasing need not wait for the
+  // poll.
+  void expect(const std::string& lane, UnixMillis due);
   // Whether queue.max_messages is reached. Thread-safe, cheap.
   [[nodiscard]] bool full() const;
 
@@ -145,12 +146,14 @@ class DeliveryQueue {
     std::deque<std::unique_ptr<Delivery>> ready[2];  // by priority
     std::uint32_t held = 0;  // places: ready, being committed, or being sent
     std::uint32_t limit = 0;  // 0: lane_limit()
+    bool more = false;        // storage has more of it than fits: leased when there is room again
     std::chrono::steady_clock::time_point blocked_until{};
   };
 
   void run();
   void lease_once();
-  void adopt(std::vector<sdk::LeasedWork> leased, std::chrono::steady_clock::time_point asked);
+  void adopt(std::vector<sdk::LeasedWork> leased, std::chrono::steady_clock::time_point asked,
+             const sdk::LeaseRequest& request);
   void load(std::vector<sdk::LeasedWork> leased);
   void renew_leases();
   void count_depth();
@@ -162,6 +165,7 @@ class DeliveryQueue {
   [[nodiscard]] std::uint32_t lane_limit() const;
   [[nodiscard]] std::uint32_t limit_of(const Lane& lane) const;
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] bool nearly_full(const Lane& lane) const;
   static void trim(std::size_t given_back);
   [[nodiscard]] std::chrono::steady_clock::time_point now() const { return clock_.monotonic(); }
 

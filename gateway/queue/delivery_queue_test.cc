@@ -118,7 +118,7 @@ TEST_F(Deliveries, LeavesRoomForOthersWhenOneLaneHasALongQueue) {
   start(options);
   ASSERT_TRUE(next("busy"));
   store("other", "other");
-  queue_->expect(clock_.now());
+  queue_->expect("other", clock_.now());
   EXPECT_TRUE(next("other")) << "a lane that nobody serves must not fill the memory";
 }
 
@@ -129,7 +129,7 @@ TEST_F(Deliveries, GivesABlockedLaneBackAndLeasesNothingOfItMeanwhile) {
   store("b", "lane");
   queue_->block("lane", clock_.monotonic() + std::chrono::hours{1});
   EXPECT_FALSE(queue_->reserve("lane", 1));
-  queue_->expect(clock_.now());
+  queue_->expect("lane", clock_.now());
   EXPECT_FALSE(next("lane", milliseconds{200}));
   queue_->unblock("lane");
   EXPECT_TRUE(next("lane"));
@@ -218,7 +218,7 @@ TEST_F(Deliveries, KeepsWhatItHoldsWhenItsOwnLeaseRunsOutOnStoragesClock) {
   auto delivery = next("lane");
   ASSERT_TRUE(delivery);
   storage_.edit("a", [&](MemoryStorage::Row& row) { row.item.due = clock_.now() - 1; });
-  queue_->expect(clock_.now());
+  queue_->expect("lane", clock_.now());
   // It is leased again by this same gateway, and recognized: nobody gets it a second time.
   EXPECT_FALSE(next("lane", milliseconds{200}));
   finish(std::move(delivery));
