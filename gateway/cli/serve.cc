@@ -1,6 +1,5 @@
 #include "cli/serve.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -225,8 +224,6 @@ class Gateway {
 }  // namespace
 
 int serve(const std::string& config_file) {
-  // Threads allocate what others free: few arenas keep the resident size small.
-  mallopt(M_ARENA_MAX, 4);
   raise_open_files();
   const sigset_t signals = block_signals();
   queue::arm_crash_point();

@@ -1,7 +1,5 @@
 #include "queue/delivery_queue.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -279,7 +277,6 @@ void DeliveryQueue::block(const std::string& lane_name, steady_clock::time_point
     const UnixMillis due = delivery->item.due;
     give_back(std::move(delivery), due);
   }
-  trim(waiting.size());
 }
 
 void DeliveryQueue::unblock(const std::string& lane_name, std::uint32_t limit) {
@@ -305,12 +302,6 @@ void DeliveryQueue::finish(std::unique_ptr<Delivery> delivery, sdk::Unit unit,
         release_place(lane, bytes);
         done(stored);
       });
-}
-
-// Returns the memory of deliveries that went back to storage to the system: the heap would keep it.
-void DeliveryQueue::trim(std::size_t given_back) {
-  static constexpr std::size_t kWorthIt = 200;
-  if (given_back >= kWorthIt) ::malloc_trim(0);
 }
 
 void DeliveryQueue::give_back(std::unique_ptr<Delivery> delivery, UnixMillis due) {

@@ -166,7 +166,6 @@ class DeliveryQueue {
   [[nodiscard]] std::uint32_t limit_of(const Lane& lane) const;
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] bool nearly_full(const Lane& lane) const;
-  static void trim(std::size_t given_back);
   [[nodiscard]] std::chrono::steady_clock::time_point now() const { return clock_.monotonic(); }
 
   Committer& committer_;

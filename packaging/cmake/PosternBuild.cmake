@@ -37,6 +37,13 @@ else()
   add_compile_definitions($<$<CONFIG:RelWithDebInfo>:_FORTIFY_SOURCE=2>)
 endif()
 
+# What the program allocates with; sanitizers have their own.
+set(POSTERN_ALLOCATOR "")
+if(NOT POSTERN_SANITIZER)
+  find_library(JEMALLOC jemalloc REQUIRED)
+  set(POSTERN_ALLOCATOR ${JEMALLOC})
+endif()
+
 find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
