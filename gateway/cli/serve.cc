@@ -175,8 +175,8 @@ class Gateway {
     dispatcher_.drain(config_.dispatch.drain);
     queue_.stop();
     directory_.stop();
+    readers_.stop();  // what it still loads goes back through the committer
     committer_.stop();
-    readers_.stop();  // before anything ends that a queued job would touch
     admin_server_.stop(std::chrono::milliseconds{0});
   }
 

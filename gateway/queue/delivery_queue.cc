@@ -451,6 +451,10 @@ void DeliveryQueue::lease_once() {
     }
   }
   committer_.run_as_writer([this, request = std::move(request)](sdk::Storage& storage) mutable {
+    {
+      const std::lock_guard lock{mutex_};
+      if (stopping_) return;  // what is leased now would only have to go back
+    }
     const auto asked = now();
     request.now = clock_.now();
     auto leased = storage.lease(request);

@@ -19,8 +19,8 @@ class Deliveries : public testing::Test {
   ~Deliveries() override {
     // What callbacks touch ends after those who call back.
     if (queue_) queue_->stop();
-    committer_.stop();
     readers_.stop();
+    committer_.stop();
   }
 
   void start(DeliveryQueueOptions options) {
@@ -246,6 +246,7 @@ TEST_F(Deliveries, GivesBackWhatWaitsWhenItStops) {
   ASSERT_TRUE(taken);
   queue_->stop();
   finish(std::move(taken));
+  readers_.stop();
   committer_.stop();
   for (int i = 1; i < 10; ++i) {
     const auto row = storage_.row("m" + std::to_string(i));
