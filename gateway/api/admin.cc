@@ -65,8 +65,14 @@ void Admin::handle(http::Request request, http::Reply reply) {
 
 void Admin::ready(const http::Reply& reply) {
   const bool pings = storage_.ping().ok();
-  // On an idle gateway no commit would ever show that storage works again: an empty one does.
-  if (pings && committer_.failing()) committer_.submit({}, [](const Result<sdk::UnitResult>&) {});
+  // On an idle gateway no commit would ever show that storage works again: this one writes.
+  if (pings && committer_.failing()) {
+    sdk::PutDocument probe;
+    probe.document.kind = "system";
+    probe.document.id = "readiness_probe";
+    probe.document.json = "{}";
+    committer_.submit({{std::move(probe)}}, [](const Result<sdk::UnitResult>&) {});
+  }
   const bool storage = pings && !committer_.failing();
   const bool queue = !queue_.full();
   const bool serving = !draining_;
